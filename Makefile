@@ -1,0 +1,37 @@
+# Everything a developer types. Each target installs what it needs into .venv first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.PHONY: setup dev test lint lock clean
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+dev: setup  ## The whole system on this machine: http://127.0.0.1:8080
+	$(BIN)/my-jarvis dev $(ARGS)
+
+test: setup  ## Every test; real Postgres, real processes, a real browser
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup  ## Format, lint and types, as CI runs them
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+lock: setup  ## Pin the newest versions that pyproject.toml admits
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --group dev --extra local pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate -c requirements-dev.lock pyproject.toml -o requirements.lock
+	sed -i.bak '/^ *# via/d' requirements.lock requirements-dev.lock && rm -f requirements*.bak
+
+clean:
+	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The operator's door: a separate listener with its own credential."""

@@ -1,0 +1,1 @@
+"""The default App: a small chat that keeps its history on the volume. Replaced by JARVIS_COMMAND."""

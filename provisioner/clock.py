@@ -1,0 +1,39 @@
+"""The one door through which time and chance come in."""
+
+import asyncio
+import random
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Time for everybody. Tests hand in one that only moves when told."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware and in UTC: for records, never for measuring."""
+
+    def monotonic(self) -> float:
+        """Seconds from an arbitrary start, never going back: for deadlines and durations."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`. Cancellable."""
+
+    def jitter(self) -> float:
+        """A random number in [0, 1)."""
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+    def jitter(self) -> float:
+        return random.random()  # noqa: S311  spreads retries; nothing secret hangs on it

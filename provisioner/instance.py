@@ -1,0 +1,115 @@
+"""The words of the domain, and the life of an Instance as one table."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NewType
+from uuid import UUID
+
+UserId = NewType("UserId", UUID)
+MachineId = NewType("MachineId", str)
+
+
+class State(StrEnum):
+    """Where an Instance is in its life. The value is what Postgres stores."""
+
+    PROVISIONING = "provisioning"
+    ACTIVE = "active"
+    DRAINING = "draining"
+    SUSPENDING = "suspending"
+    SUSPENDED = "suspended"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    WAKING = "waking"
+    FAILED = "failed"
+    DELETING = "deleting"
+
+
+class Event(StrEnum):
+    """What may happen to an Instance."""
+
+    READY = "ready"
+    FAIL = "fail"
+    RETRY = "retry"
+    DRAIN = "drain"
+    HIT = "hit"
+    SUSPEND = "suspend"
+    STOP = "stop"
+    ASLEEP = "asleep"
+    WAKE = "wake"
+    LOST = "lost"
+    DELETE = "delete"
+
+
+_S, _E = State, Event
+STEPS: Final[dict[tuple[State, Event], State]] = {
+    (_S.PROVISIONING, _E.READY): _S.ACTIVE,  # the App answered: traffic may flow
+    (_S.PROVISIONING, _E.FAIL): _S.FAILED,  # waits in provisioning_queue
+    (_S.FAILED, _E.RETRY): _S.PROVISIONING,
+    (_S.ACTIVE, _E.DRAIN): _S.DRAINING,  # quiet: about to be put to sleep
+    (_S.ACTIVE, _E.WAKE): _S.WAKING,  # found asleep behind our back
+    (_S.ACTIVE, _E.LOST): _S.PROVISIONING,  # its Machine no longer exists
+    (_S.DRAINING, _E.HIT): _S.ACTIVE,  # somebody came back within the grace
+    (_S.DRAINING, _E.SUSPEND): _S.SUSPENDING,
+    (_S.DRAINING, _E.STOP): _S.STOPPING,
+    (_S.SUSPENDING, _E.ASLEEP): _S.SUSPENDED,
+    (_S.SUSPENDING, _E.STOP): _S.STOPPING,  # the platform refused to suspend it
+    (_S.SUSPENDING, _E.WAKE): _S.WAKING,  # Fly cancels the snapshot and goes on
+    (_S.SUSPENDED, _E.WAKE): _S.WAKING,
+    (_S.SUSPENDED, _E.STOP): _S.STOPPING,  # second stage: the snapshot is given up
+    (_S.SUSPENDED, _E.LOST): _S.PROVISIONING,
+    (_S.STOPPING, _E.ASLEEP): _S.STOPPED,
+    (_S.STOPPING, _E.WAKE): _S.WAKING,
+    (_S.STOPPED, _E.WAKE): _S.WAKING,
+    (_S.STOPPED, _E.LOST): _S.PROVISIONING,
+    (_S.WAKING, _E.READY): _S.ACTIVE,
+    (_S.WAKING, _E.FAIL): _S.STOPPED,  # did not come up; the next request tries again
+    (_S.WAKING, _E.LOST): _S.PROVISIONING,
+    **{(state, _E.DELETE): _S.DELETING for state in _S if state is not _S.DELETING},
+}
+"""Every legal step. docs/architecture.md draws it; SQL takes each as a compare-and-set."""
+
+
+class IllegalStep(Exception):
+    """A pair of state and event that is not in STEPS. A bug of ours; nothing was changed."""
+
+    def __init__(self, state: State, event: Event) -> None:
+        super().__init__(f"{event} is no legal event for an Instance that is {state}")
+        self.state, self.event = state, event
+
+
+def step(state: State, event: Event) -> State:
+    """The state after `event`. Raises IllegalStep for a pair that is not in STEPS."""
+    try:
+        return STEPS[state, event]
+    except KeyError:
+        raise IllegalStep(state, event) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a ready Instance answers: an IP literal and a TCP port, reached in clear on the private network."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """Our record of one user's environment, with or without a Machine. One row of `user_instances`."""
+
+    user_id: UserId
+    id: UUID
+    email: str
+    state: State
+    app_name: str
+    machine_name: str
+    region: str
+    machine_id: MachineId | None
+    volume_id: str | None
+    private_ip: str | None
+    image: str
+    last_active: datetime
+    state_since: datetime
+    created_at: datetime
+    error: str | None

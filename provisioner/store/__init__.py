@@ -1,0 +1,1 @@
+"""Postgres as we use it: named queries, compare-and-set steps, migrations."""
