@@ -1,0 +1,245 @@
+"""What the use cases need of the outside: a cloud that runs Machines, a store that remembers Instances.
+
+The adapters in `provisioner.fly` and `provisioner.store` fit these shapes; use cases import only this file.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from provisioner.instance import Event, Instance, MachineId, State, UserId
+
+
+class MachineState(StrEnum):
+    """Fly's words for a Machine (facts: machine-states page). UNKNOWN stands for any word we have not met."""
+
+    CREATED = "created"
+    CREATING = "creating"
+    STARTING = "starting"
+    STARTED = "started"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    SUSPENDING = "suspending"
+    SUSPENDED = "suspended"
+    RESTARTING = "restarting"
+    UPDATING = "updating"
+    REPLACING = "replacing"
+    REPLACED = "replaced"
+    MIGRATED = "migrated"
+    FAILED = "failed"
+    LAUNCH_FAILED = "launch_failed"
+    DESTROYING = "destroying"
+    DESTROYED = "destroyed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """The size of a Machine. `memory_mb` in steps of 256."""
+
+    cpu_kind: str = "shared"
+    cpus: int = 1
+    memory_mb: int = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSpec:
+    """What to create. `image` is pinned by digest in production."""
+
+    name: str
+    region: str
+    image: str
+    guest: Guest
+    volume_id: str
+    env: Mapping[str, str] = field(repr=False)  # holds the Guard's keys and the broker token
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """A Machine as Fly last described it. `version` is Fly's `instance_id`, which waits need."""
+
+    id: MachineId
+    name: str
+    state: MachineState
+    region: str
+    version: str
+    private_ip: str | None
+    volume_id: str | None
+    image: str
+    metadata: Mapping[str, str]
+    host_ok: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A disk. It pins its Machine to one physical host in `region`."""
+
+    id: str
+    name: str
+    state: str
+    region: str
+    size_gb: int
+    attached_machine_id: MachineId | None
+
+
+class Cloud(Protocol):
+    """Fly, as far as we use it. Every call may raise any CloudError; cancelling one leaves its outcome unknown."""
+
+    async def create_volume(self, app: str, *, name: str, region: str, size_gb: int, guest: Guest) -> Volume: ...
+    async def volumes(self, app: str) -> Sequence[Volume]: ...
+    async def delete_volume(self, app: str, volume_id: str) -> None:
+        """Idempotent: a volume that is already gone is success."""
+
+    async def create_machine(self, app: str, spec: MachineSpec) -> Machine:
+        """Create it, or adopt the one that has this name and this `instance` metadata.
+
+        Raises NameTaken if a Machine of this name carries other metadata.
+        """
+
+    async def machine(self, app: str, machine_id: MachineId) -> Machine | None:
+        """The Machine as it is now; None for 404 and `destroyed`."""
+
+    async def machines(self, app: str, metadata: Mapping[str, str]) -> Sequence[Machine]: ...
+    async def start(self, app: str, machine_id: MachineId) -> None:
+        """Success also if it is `started` or `starting` already."""
+
+    async def stop(self, app: str, machine_id: MachineId, *, signal: str, timeout: timedelta) -> None: ...
+    async def suspend(self, app: str, machine_id: MachineId) -> None: ...
+    async def wait(
+        self, app: str, machine: Machine, states: Sequence[MachineState], *, timeout: timedelta
+    ) -> MachineState:
+        """The state reached. `timeout` is clamped to Fly's 1–60 s; raises WrongState when it runs out."""
+
+    async def destroy(self, app: str, machine_id: MachineId) -> None:
+        """Force. Idempotent: a Machine that is already gone is success."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right of one replica to work on one Instance until `until`. `fence` only ever grows."""
+
+    user_id: UserId
+    owner: str
+    fence: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A failed provisioning in the queue. `place` counts from 1 among those that wait."""
+
+    user_id: UserId
+    error: str
+    retry_count: int
+    next_retry_at: datetime
+    place: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Touch:
+    """A user's latest activity."""
+
+    user_id: UserId
+    at: datetime
+
+
+class Store(Protocol):
+    """Postgres, as far as we use it. Every call is one transaction."""
+
+    async def create(
+        self,
+        user_id: UserId,
+        *,
+        email: str,
+        app_name: str,
+        machine_name: str,
+        region: str,
+        image: str,
+        actor: str,
+    ) -> Instance:
+        """The user's row, made now in PROVISIONING (with its audit row) or found. Safe to race: one row wins."""
+
+    async def find(self, user_id: UserId) -> Instance | None: ...
+
+    async def page(
+        self, *, state: State | None = None, after: UserId | None = None, limit: int = 100
+    ) -> Sequence[Instance]:
+        """In order of user_id, for paging by `after`."""
+
+    async def move(
+        self,
+        user_id: UserId,
+        state: State,
+        event: Event,
+        *,
+        actor: str,
+        lease: Lease | None = None,
+        detail: Mapping[str, object] | None = None,
+        error: str | None = None,
+    ) -> Instance:
+        """Take one step of STEPS as a compare-and-set, with its audit row in the same transaction.
+
+        `error` is written to the row (None clears it). With `lease`, the step is taken only while that very lease
+        (owner and fence) is the current one. Raises IllegalStep before asking, Moved if the row was elsewhere.
+        """
+
+    async def record(
+        self,
+        lease: Lease,
+        *,
+        volume_id: str | None = None,
+        machine_id: MachineId | None = None,
+        private_ip: str | None = None,
+        region: str | None = None,
+    ) -> Instance:
+        """Write back ids as soon as they are known; None leaves a column as it is. Raises Moved if the lease is lost."""
+
+    async def forget_machine(self, lease: Lease) -> Instance:
+        """The Machine is gone at Fly: clear machine_id and private_ip, keep the volume. Raises Moved."""
+
+    async def remove(self, lease: Lease, *, actor: str) -> None:
+        """Delete a DELETING row and its queue entry; the audit row stays. Raises Moved."""
+
+    async def acquire(self, user_id: UserId, *, owner: str, ttl: timedelta) -> Lease | None:
+        """The lease, if free, expired or already `owner`'s (then with a new fence). None if another holds it."""
+
+    async def renew(self, lease: Lease, *, ttl: timedelta) -> Lease:
+        """The same fence, a later `until`. Raises Moved if it was lost."""
+
+    async def release(self, lease: Lease) -> None:
+        """Give it back early. A lease that is no longer ours is left alone."""
+
+    async def touch(self, touches: Sequence[Touch]) -> None:
+        """Move `last_active` forward, never back (GREATEST), in one statement."""
+
+    async def quiet(self, *, before: datetime, limit: int) -> Sequence[Instance]:
+        """ACTIVE Instances without activity since `before`, longest quiet first."""
+
+    async def asleep(self, *, before: datetime, limit: int) -> Sequence[Instance]:
+        """SUSPENDED Instances whose `state_since` is older than `before`."""
+
+    async def unfinished(self, *, limit: int) -> Sequence[Instance]:
+        """Instances in a state that somebody must bring to an end, whose lease is free or expired."""
+
+    async def enqueue(self, user_id: UserId, *, error: str, next_retry_at: datetime) -> Waiting:
+        """Put a failed provisioning into the queue, or count one more failure of the one that is there."""
+
+    async def waiting(self, user_id: UserId) -> Waiting | None: ...
+    async def due(self, *, now: datetime, limit: int) -> Sequence[Waiting]: ...
+    async def dequeue(self, user_id: UserId) -> None: ...
+
+    async def journal(self, instance_id: UUID, *, path: str, steps: Mapping[str, float]) -> None:
+        """Remember how long each named step of a `path` ("provision", "resume", "start") took, in seconds."""
+
+    async def usual(self) -> Mapping[tuple[str, str], float]:
+        """Median seconds by (path, step) over the latest 200 of each path."""
+
+    def changes(self) -> AsyncIterator[UserId | None]:
+        """Every user whose Instance changed, from any replica, until the iterator is closed.
+
+        None means that changes may have been missed (the connection was made anew): drop what you cached.
+        """
