@@ -196,7 +196,7 @@ class Store(Protocol):
         private_ip: str | None = None,
         region: str | None = None,
     ) -> Instance:
-        """Write back ids as soon as they are known; None leaves a column as it is. Raises Moved if the lease is lost."""
+        """Write back ids as soon as they are known; None leaves a column as it is. Raises Moved."""
 
     async def forget_machine(self, lease: Lease) -> Instance:
         """The Machine is gone at Fly: clear machine_id and private_ip, keep the volume. Raises Moved."""
