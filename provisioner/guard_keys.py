@@ -1,0 +1,34 @@
+"""Keys between the gateway and each Machine's Guard: one master, one derived key per Instance.
+
+A Machine's key is worth nothing elsewhere: it cannot be turned back into the master, and the audience of each
+assertion names the Machine.
+"""
+
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class GuardKeys:
+    """Master keys by key id, the current one first. Older ones stay until every Machine was updated."""
+
+    masters: Mapping[str, bytes] = field(repr=False)
+
+    def current(self, instance_id: UUID) -> tuple[str, bytes]:
+        """(key id, key) to sign with."""
+        kid = next(iter(self.masters))
+        return kid, derive(self.masters[kid], instance_id)
+
+    def for_machine(self, instance_id: UUID) -> str:
+        """The value of JARVIS_GUARD_KEYS: `kid:base64url` pairs joined by commas."""
+        return ",".join(
+            f"{kid}:{urlsafe_b64encode(derive(master, instance_id)).decode()}" for kid, master in self.masters.items()
+        )
+
+
+def derive(master: bytes, instance_id: UUID) -> bytes:
+    """The 32-byte HS256 key of one Instance."""
+    return hmac.digest(master, b"guard:" + str(instance_id).encode(), "sha256")

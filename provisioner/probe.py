@@ -1,0 +1,61 @@
+"""Does the App of a Machine answer? Asked of its Guard, which is the only thing there that we know."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Protocol
+
+import httpx
+
+from provisioner.instance import Endpoint
+
+
+class Health(StrEnum):
+    """What the Guard of an Endpoint says, or that nobody says anything."""
+
+    SILENT = "silent"  # no answer: not up, suspended, or not there
+    STARTING = "starting"  # the Guard answers, the App does not yet
+    READY = "ready"
+    FAILED = "failed"  # the App exited and the Guard cannot bring it up
+
+
+class Probe(Protocol):
+    """Looks at one Endpoint once."""
+
+    async def health(self, endpoint: Endpoint, *, timeout: float) -> Health:
+        """Never raises for what the Endpoint does; `timeout` in seconds bounds the whole look."""
+
+
+class GuardProbe:
+    """Asks `GET /_guard/health`. Keeps no connection: a pooled one to a suspended Machine would hang."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls) -> AsyncIterator["GuardProbe"]:
+        """A probe on a client of its own, closed with the block."""
+        limits = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(limits=limits, trust_env=False) as client:
+            yield cls(client)
+
+    async def health(self, endpoint: Endpoint, *, timeout: float) -> Health:
+        url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/health")
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await self._client.get(url)
+        except (TimeoutError, httpx.TransportError):
+            return Health.SILENT
+        if answer.status_code == httpx.codes.OK:
+            return Health.READY
+        return Health.FAILED if b'"failed"' in answer.content else Health.STARTING
+
+
+def endpoint_of(private_ip: str, *, guard_port: int) -> Endpoint:
+    """Where a Machine's Guard listens. `127.0.0.1:4711`, with a port, is how the local Fly says it off Linux."""
+    host, colon, port = private_ip.partition(":")
+    if colon and "." in host:
+        return Endpoint(host, int(port))
+    return Endpoint(private_ip, guard_port)
