@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -37,3 +37,18 @@ class SystemClock:
 
     def jitter(self) -> float:
         return random.random()  # noqa: S311  spreads retries; nothing secret hangs on it
+
+
+async def before(clock: Clock, deadline: float, *futures: asyncio.Future[Any]) -> bool:
+    """Wait until any of `futures` is done, at the latest until `deadline` (a `clock.monotonic()` instant).
+
+    True if one is done. The futures themselves are never cancelled, not even when this call is.
+    """
+    if any(future.done() for future in futures):
+        return True
+    alarm = asyncio.ensure_future(clock.sleep(max(0.0, deadline - clock.monotonic())))
+    try:
+        await asyncio.wait({alarm, *futures}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        alarm.cancel()
+    return any(future.done() for future in futures)

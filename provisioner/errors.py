@@ -6,6 +6,7 @@ safe; False means that the outcome is unknown and has to be looked up first.
 
 from datetime import datetime
 from enum import StrEnum
+from typing import ClassVar
 
 
 class ProvisionerError(Exception):
@@ -36,10 +37,11 @@ class CloudError(ProvisionerError):
     """Fly said no, or said nothing.
 
     `status` is Fly's HTTP status (None if there was no answer), `request_id` its `fly-request-id`. The message
-    carries Fly's own words and never a credential.
+    carries Fly's own words and never a credential; `words` is what a user may read.
     """
 
-    sure = True
+    sure: ClassVar[bool] = True
+    words: ClassVar[str] = "The cloud that runs your machine refused what we asked of it."
 
     def __init__(self, message: str, *, status: int | None = None, request_id: str | None = None) -> None:
         super().__init__(message)
@@ -56,6 +58,8 @@ class NotAllowed(CloudError):
 
 class RateLimited(CloudError):
     """429. `retry_after` in seconds where Fly sent a numeric one."""
+
+    words = "The cloud that runs your machine asked us to slow down."
 
     def __init__(self, message: str, *, retry_after: float | None = None, **where: object) -> None:
         super().__init__(message, **where)  # type: ignore[arg-type]
@@ -74,6 +78,8 @@ class Scope(StrEnum):
 class NoCapacity(CloudError):
     """No room. Only REGION and ORGANISATION justify another region; a full host wants another host."""
 
+    words = "The cloud that runs your machine has no room in this region right now."
+
     def __init__(self, message: str, *, scope: Scope, **where: object) -> None:
         super().__init__(message, **where)  # type: ignore[arg-type]
         self.scope = scope
@@ -81,6 +87,8 @@ class NoCapacity(CloudError):
 
 class NameTaken(CloudError):
     """A resource of this name exists. `machine_id` names it where Fly tells."""
+
+    words = "A machine with your machine's name exists already, but it is not ours to use."
 
     def __init__(self, message: str, *, machine_id: str | None = None, **where: object) -> None:
         super().__init__(message, **where)  # type: ignore[arg-type]
@@ -90,6 +98,8 @@ class NameTaken(CloudError):
 class LeaseHeld(CloudError):
     """Somebody else holds Fly's lease on the Machine; ask again after `until` (None if Fly did not say)."""
 
+    words = "Somebody is working on your machine right now."
+
     def __init__(self, message: str, *, until: datetime | None = None, **where: object) -> None:
         super().__init__(message, **where)  # type: ignore[arg-type]
         self.until = until
@@ -97,6 +107,8 @@ class LeaseHeld(CloudError):
 
 class WrongState(CloudError):
     """The Machine's state does not allow this (412/409/408). `current` is the state Fly named, if any."""
+
+    words = "Your machine did not start in time."
 
     def __init__(self, message: str, *, current: str | None = None, **where: object) -> None:
         super().__init__(message, **where)  # type: ignore[arg-type]
@@ -111,13 +123,23 @@ class CloudBroken(CloudError):
     """5xx: Fly had a fault; whether it acted is unknown."""
 
     sure = False
+    words = "The cloud that runs your machine has a fault."
 
 
 class CloudSilent(CloudError):
     """No answer in time, or a broken connection after the request was sent: the outcome is unknown."""
 
     sure = False
+    words = "The cloud that runs your machine does not answer."
 
 
 class CloudUnreachable(CloudError):
     """No connection could be made: nothing was sent."""
+
+    words = "The cloud that runs your machine cannot be reached."
+
+
+class NotReady(ProvisionerError):
+    """The Machine runs, but its App did not answer in time. `words` is what a user may read."""
+
+    words: ClassVar[str] = "Your machine started, but the app on it did not answer in time."

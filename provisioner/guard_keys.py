@@ -8,7 +8,16 @@ import hmac
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
+
+import jwt
+
+from provisioner.instance import Instance
+
+ASSERTION_LIFE: Final = timedelta(minutes=5)
+"""The most a Guard accepts. Long, because a Machine's clock lags after a resume."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +30,21 @@ class GuardKeys:
         """(key id, key) to sign with."""
         kid = next(iter(self.masters))
         return kid, derive(self.masters[kid], instance_id)
+
+    def assertion(self, instance: Instance, *, now: datetime) -> str:
+        """A JWT that opens the Guard of this Instance's Machine for this user, until five minutes after `now`.
+
+        About 40 µs; callers on the request path keep it.
+        """
+        kid, key = self.current(instance.id)
+        claims = {
+            "sub": str(instance.user_id),
+            "email": instance.email,
+            "aud": instance.machine_id,
+            "iat": int(now.timestamp()),
+            "exp": int((now + ASSERTION_LIFE).timestamp()),
+        }
+        return jwt.encode(claims, key, algorithm="HS256", headers={"kid": kid})
 
     def for_machine(self, instance_id: UUID) -> str:
         """The value of JARVIS_GUARD_KEYS: `kid:base64url` pairs joined by commas."""

@@ -9,7 +9,7 @@ VOLUME_PATH: Final = "/data"
 
 
 def short_hash(user_id: UserId) -> str:
-    """Twelve hex digits that stand for a user at Fly, where names are visible to more people than user ids should be."""
+    """Twelve hex digits that stand for a user at Fly, where names are seen by more people than user ids should be."""
     return sha256(str(user_id).encode()).hexdigest()[:12]
 
 

@@ -26,6 +26,9 @@ class Probe(Protocol):
     async def health(self, endpoint: Endpoint, *, timeout: float) -> Health:
         """Never raises for what the Endpoint does; `timeout` in seconds bounds the whole look."""
 
+    async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> bool:
+        """Does the Machine say that it works? True as well when it cannot be read: in doubt it stays awake."""
+
 
 class GuardProbe:
     """Asks `GET /_guard/health`. Keeps no connection: a pooled one to a suspended Machine would hang."""
@@ -51,6 +54,15 @@ class GuardProbe:
         if answer.status_code == httpx.codes.OK:
             return Health.READY
         return Health.FAILED if b'"failed"' in answer.content else Health.STARTING
+
+    async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> bool:
+        url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/busy")
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await self._client.get(url, headers={"X-Jarvis-Assertion": assertion})
+            return bool(answer.json()["busy"]) if answer.status_code == httpx.codes.OK else True
+        except (TimeoutError, httpx.TransportError, ValueError, KeyError, TypeError):
+            return True
 
 
 def endpoint_of(private_ip: str, *, guard_port: int) -> Endpoint:

@@ -52,6 +52,11 @@ class Progress:
         self._started[name] = now
         self._tell()
 
+    def become(self, path: str, names: Sequence[str]) -> None:
+        """It turned out to be another kind of bring-up: the same beginning, other steps ahead."""
+        self.path, self._names = path, tuple(names)
+        self._tell()
+
     def finish(self) -> None:
         """Everything is done: the Instance is ready."""
         now = self._clock.monotonic()

@@ -1,0 +1,124 @@
+"""A user is here: from whatever state their Instance is in to ACTIVE, under its lease."""
+
+from datetime import timedelta
+from typing import Final
+
+from provisioner.backoff import backoff
+from provisioner.bringup import BringUp
+from provisioner.errors import BeingDeleted, CloudError, NotReady, ProvisionerError, ProvisioningFailed
+from provisioner.instance import Event, Instance, State
+from provisioner.parts import Parts
+from provisioner.plan import Act, plan
+from provisioner.ports import Lease
+from provisioner.probe import Health
+from provisioner.progress import WAKE, Progress
+from provisioner.putdown import quietly_stop
+
+QUEUE_FIRST_S: Final = 5.0
+QUEUE_CAP_S: Final = 600.0
+
+
+class Arrival:
+    """One bring-up from its first look at the row to its last, for good or ill."""
+
+    def __init__(self, parts: Parts, lease: Lease, progress: Progress, *, actor: str) -> None:
+        self._parts = parts
+        self._lease = lease
+        self._progress = progress
+        self._actor = actor
+
+    async def arrive(self, *, doubt: bool, force: bool) -> Instance:
+        """The Instance, ACTIVE. `doubt` and `force` as in `Lifecycle.begin`.
+
+        Raises:
+            ProvisioningFailed: the failure is recorded and queued, or its next attempt is not due yet.
+            NotReady, CloudError: a wake was given up; the row says STOPPED.
+            BeingDeleted, Moved: somebody else decided otherwise.
+        """
+        store, user_id = self._parts.store, self._lease.user_id
+        instance = await store.find(user_id)  # as it is now that nobody else may move it
+        if instance is None or instance.state is State.DELETING:
+            raise BeingDeleted(f"{user_id} is being deleted")
+        if instance.state is State.ACTIVE and not (doubt and await self._sleeps_secretly(instance)):
+            return instance
+        asleep = instance.state in (State.SUSPENDED, State.STOPPED, State.SUSPENDING)
+        event = await self._entry(instance, force=force)
+        if event is not None:
+            path = "start" if instance.state in (State.STOPPED, State.STOPPING) else "resume"
+            instance = await store.move(user_id, instance.state, event, actor=self._actor, lease=self._lease)
+            if event is Event.WAKE:
+                self._progress.become(path, WAKE)
+        elif instance.state is State.WAKING:
+            self._progress.become("start", WAKE)
+        try:
+            instance = await BringUp(self._parts, self._lease, self._progress, actor=self._actor).run(
+                instance, asleep=asleep
+            )
+        except (CloudError, NotReady) as fault:
+            raise await self._give_up(fault) from fault
+        await store.journal(instance.id, path=self._progress.path, steps=self._progress.took())
+        await store.dequeue(user_id)
+        return instance
+
+    async def _entry(self, instance: Instance, *, force: bool) -> Event | None:
+        """The event that begins a bring-up from this state; None where one was begun already."""
+        match instance.state:
+            case State.PROVISIONING | State.WAKING:
+                return None
+            case State.FAILED:
+                waiting = await self._parts.store.waiting(instance.user_id)
+                if waiting is not None and not force and waiting.next_retry_at > self._parts.clock.now():
+                    raise ProvisioningFailed(waiting.error, next_retry_at=waiting.next_retry_at)
+                return Event.RETRY
+            case _:
+                return Event.WAKE
+
+    async def _sleeps_secretly(self, instance: Instance) -> bool:
+        """Recorded as ready, but somebody could not reach it: is it so?
+
+        Asks the Guard, and Fly only if the Guard is silent. A Machine that Fly calls started while its Guard says
+        nothing counts as asleep too: the bring-up knocks on, and restarts it in the end.
+        """
+        if instance.machine_id is None or instance.private_ip is None:
+            return True
+        endpoint = self._parts.endpoint(instance.private_ip)
+        if await self._parts.probe.health(endpoint, timeout=0.3) is not Health.READY:
+            return True
+        machine = await self._parts.cloud.machine(instance.app_name, instance.machine_id)
+        # The Guard at that address answers; but is the address still this Machine's?
+        return plan(instance, machine) is not Act.PROBE or machine is None or machine.private_ip != instance.private_ip
+
+    async def _give_up(self, fault: CloudError | NotReady) -> ProvisionerError:
+        """Record that it failed, and say it in the words that the waiting user gets."""
+        parts, user_id = self._parts, self._lease.user_id
+        instance = await parts.store.find(user_id)
+        if instance is not None and instance.state is State.WAKING:
+            await parts.store.move(
+                user_id, State.WAKING, Event.FAIL, actor=self._actor, lease=self._lease, error=str(fault)
+            )
+            await quietly_stop(parts, instance)
+            return fault
+        words = words_for(fault)
+        await parts.store.move(
+            user_id, State.PROVISIONING, Event.FAIL, actor=self._actor, lease=self._lease, error=str(fault)
+        )
+        known = await parts.store.waiting(user_id)
+        attempt = 1 if known is None else known.retry_count + 1
+        wait = backoff(attempt, first=QUEUE_FIRST_S, cap=QUEUE_CAP_S, chance=parts.clock.jitter())
+        waiting = await parts.store.enqueue(
+            user_id, error=words, next_retry_at=parts.clock.now() + timedelta(seconds=wait)
+        )
+        return ProvisioningFailed(words, next_retry_at=waiting.next_retry_at)
+
+
+def words_for(fault: ProvisionerError) -> str:
+    """What a user may read of a failure: no ids, no addresses, no foreign text."""
+    match fault:
+        case CloudError() | NotReady():
+            return fault.words
+        case ProvisioningFailed():
+            return fault.cause
+        case BeingDeleted():
+            return "This machine is being deleted."
+        case _:
+            return "Something went wrong on our side."

@@ -1,0 +1,202 @@
+"""From a record to a ready Machine: carry out what `plan` decides until the App answers."""
+
+import structlog
+
+from provisioner import naming
+from provisioner.backoff import backoff
+from provisioner.errors import CloudError, CloudUnreachable, NameTaken, NotAllowed, NotReady, RateLimited, Refused
+from provisioner.instance import Event, Instance, MachineId
+from provisioner.parts import Parts
+from provisioner.plan import Act, plan
+from provisioner.ports import Lease, Machine, MachineSpec
+from provisioner.probe import Health
+from provisioner.progress import Progress
+
+log = structlog.get_logger(__name__)
+
+HOPELESS = (NotAllowed, NameTaken)
+"""Asking again will not help, now or in a minute."""
+ATTEMPTS = 5
+"""Tries inside one bring-up, for what a moment may heal; after that the queue takes over."""
+
+
+class BringUp:
+    """One bring-up of one Instance, under its lease. Cancelling it leaves a record from which the next goes on."""
+
+    def __init__(self, parts: Parts, lease: Lease, progress: Progress, *, actor: str) -> None:
+        self._parts = parts
+        self._lease = lease
+        self._progress = progress
+        self._actor = actor
+        self._deadline = parts.clock.monotonic() + parts.settings.bring_up_within.total_seconds()
+        self._silent_since: float | None = None
+
+    async def run(self, instance: Instance, *, asleep: bool) -> Instance:
+        """The Instance, ACTIVE. `asleep` says that the record already tells that a start is needed.
+
+        Raises CloudError or NotReady when it gives up, Moved when the row was moved by somebody else.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return await self._attempt(instance, asleep=asleep and attempt == 1)
+            except CloudError as fault:
+                wait = self._wait(fault, attempt)
+                if wait is None:
+                    raise
+                log.warning("bring_up_stumbled", user_id=str(instance.user_id), attempt=attempt, error=str(fault))
+                await self._parts.clock.sleep(wait)
+                self._progress.again()
+                instance = await self._parts.store.record(self._lease)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def _wait(self, fault: CloudError, attempt: int) -> float | None:
+        """Seconds until the next attempt, None to give up."""
+        if isinstance(fault, HOPELESS) or attempt == ATTEMPTS:
+            return None
+        # A lost answer, a lease, a full host: a moment may heal it. A plain refusal only if the state moves on.
+        first = 1.0 if isinstance(fault, Refused) else 0.2
+        wait = backoff(attempt, first=first, cap=5.0, chance=self._parts.clock.jitter())
+        if isinstance(fault, RateLimited) and fault.retry_after is not None:
+            wait = max(wait, fault.retry_after)
+        return wait if self._parts.clock.monotonic() + wait < self._deadline else None
+
+    async def _attempt(self, instance: Instance, *, asleep: bool) -> Instance:
+        if asleep and instance.machine_id is not None:
+            await self._start(instance)  # asked at once, before we look: most Machines are just asleep
+        while self._parts.clock.monotonic() < self._deadline:
+            machine = await self._look(instance)
+            act = plan(instance, machine)
+            log.debug("bring_up", user_id=str(instance.user_id), act=act)
+            match act:
+                case Act.MAKE_VOLUME:
+                    instance = await self._make_volume(instance)
+                case Act.MAKE_MACHINE:
+                    instance = await self._make_machine(instance)
+                case Act.START:
+                    await self._start(instance)
+                case Act.FORGET:
+                    instance = await self._parts.store.forget_machine(self._lease)
+                case Act.REPLACE:
+                    await self._parts.cloud.destroy(instance.app_name, _known(instance))
+                    instance = await self._parts.store.forget_machine(self._lease)
+                case Act.SETTLE:
+                    await self._parts.clock.sleep(0.1)
+                case Act.PROBE if machine is not None and machine.private_ip is not None:
+                    if await self._answers(machine.private_ip):
+                        return await self._ready(instance, machine)
+                    await self._unhang(instance, machine)
+                case Act.PROBE:
+                    await self._parts.clock.sleep(0.1)  # Fly has not told its address yet
+        raise NotReady(f"no answer within {self._parts.settings.bring_up_within}")
+
+    async def _look(self, instance: Instance) -> Machine | None:
+        if instance.machine_id is None:
+            return None
+        return await self._parts.cloud.machine(instance.app_name, instance.machine_id)
+
+    async def _make_volume(self, instance: Instance) -> Instance:
+        settings, name = self._parts.settings, naming.volume_name(instance.user_id)
+        # A replica may have died, or an answer been lost, between the volume and its note in our row.
+        found = [
+            volume
+            for volume in await self._parts.cloud.volumes(instance.app_name)
+            if volume.name == name and volume.attached_machine_id is None
+        ]
+        volume = (
+            found[0]
+            if found
+            else await self._parts.cloud.create_volume(
+                instance.app_name, name=name, region=instance.region, size_gb=settings.volume_gb, guest=settings.guest
+            )
+        )
+        return await self._parts.store.record(self._lease, volume_id=volume.id, region=volume.region)
+
+    async def _make_machine(self, instance: Instance) -> Instance:
+        self._progress.reach("boot")
+        settings = self._parts.settings
+        assert instance.volume_id is not None  # noqa: S101  plan() makes the volume first
+        spec = MachineSpec(
+            name=instance.machine_name,
+            region=instance.region,
+            image=instance.image,
+            guest=settings.guest,
+            volume_id=instance.volume_id,
+            env={
+                **settings.machine_env,
+                "INSTANCE_TYPE": "user",
+                "USER_ID": str(instance.user_id),
+                "USER_EMAIL": instance.email,
+                "DATA_DIR": naming.VOLUME_PATH,
+                "JARVIS_GUARD_KEYS": self._parts.keys.for_machine(instance.id),
+            },
+            metadata=naming.ownership(instance, env=settings.env, deployment=settings.deployment),
+        )
+        machine = await self._parts.cloud.create_machine(instance.app_name, spec)
+        return await self._parts.store.record(self._lease, machine_id=machine.id, private_ip=machine.private_ip)
+
+    async def _start(self, instance: Instance) -> None:
+        self._progress.reach("resume" if self._progress.path != "provision" else "boot")
+        try:
+            await self._parts.cloud.start(instance.app_name, _known(instance))
+        except CloudUnreachable:
+            raise
+        except CloudError as fault:
+            if not fault.sure:
+                raise
+            # "Not from this state", "not there", "being replaced": the next look tells what it is.
+            log.info("start_refused", user_id=str(instance.user_id), error=str(fault))
+            if isinstance(fault, HOPELESS | RateLimited):
+                raise
+            await self._parts.clock.sleep(0.1)
+
+    async def _answers(self, private_ip: str) -> bool:
+        """Knock for about a second, 10→100 ms apart; then it is time to look at the Machine again."""
+        clock, endpoint = self._parts.clock, self._parts.endpoint(private_ip)
+        self._progress.reach("network")
+        until, pause = clock.monotonic() + 1.0, 0.01
+        while clock.monotonic() < until:
+            match await self._parts.probe.health(endpoint, timeout=0.5):
+                case Health.READY:
+                    self._silent_since = None
+                    return True
+                case Health.STARTING | Health.FAILED:  # the Guard restarts a failed App with back-off
+                    self._silent_since = None
+                    self._progress.reach("app")
+                case Health.SILENT if self._silent_since is None:
+                    self._silent_since = clock.monotonic()
+                case Health.SILENT:
+                    pass
+            await clock.sleep(pause)
+            pause = min(0.1, pause * 1.5)
+        return False
+
+    async def _unhang(self, instance: Instance, machine: Machine) -> None:
+        """Fly says it runs, its Guard says nothing for long: only a restart can help. The volume is untouched."""
+        clock, patience = self._parts.clock, self._parts.settings.hung_after.total_seconds()
+        if self._silent_since is None or clock.monotonic() - self._silent_since < patience:
+            return
+        log.warning("machine_hangs", user_id=str(instance.user_id), machine_id=machine.id)
+        await self._parts.cloud.stop(
+            instance.app_name, machine.id, signal="SIGTERM", timeout=self._parts.settings.stop_grace
+        )
+        self._silent_since = None
+
+    async def _ready(self, instance: Instance, machine: Machine) -> Instance:
+        self._progress.reach("open")
+        # The address changes when Fly migrates a Machine; it is read anew after each start (facts: private_ip).
+        if (machine.private_ip, machine.region) != (instance.private_ip, instance.region):
+            await self._parts.store.record(self._lease, private_ip=machine.private_ip, region=machine.region)
+        return await self._parts.store.move(
+            instance.user_id,
+            instance.state,
+            Event.READY,
+            actor=self._actor,
+            lease=self._lease,
+            detail={"path": self._progress.path, "steps": self._progress.took()},
+        )
+
+
+def _known(instance: Instance) -> MachineId:
+    if instance.machine_id is None:
+        raise AssertionError(f"{instance.user_id} has no Machine to act on")
+    return instance.machine_id

@@ -1,0 +1,260 @@
+"""The life of Instances as commands: make ready, put to sleep, delete. One piece of work per Instance at a time."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from types import TracebackType
+from typing import Final, Literal, Self
+
+import structlog
+
+from provisioner import naming
+from provisioner.arrival import Arrival, words_for
+from provisioner.clock import before
+from provisioner.errors import BeingDeleted, Moved, ProvisionerError, WakeExpired
+from provisioner.instance import Event, Instance, State, UserId
+from provisioner.parts import Parts
+from provisioner.progress import PROVISION, Progress
+from provisioner.putdown import PutDown
+from provisioner.tasks import Tasks
+
+log = structlog.get_logger(__name__)
+
+NO_GRACE: Final = timedelta(0)
+LOOK_AGAIN_S: Final = 0.25
+"""How often we look whether another replica has finished the work that it holds the lease for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who wants an Instance: a verified user."""
+
+    user_id: UserId
+    email: str
+
+
+class Job:
+    """One bring-up under way on this replica, and what may be watched of it."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.outcome: asyncio.Future[Instance] = asyncio.get_running_loop().create_future()
+        # Nobody may be left waiting when it fails; that alone is no reason for a warning of the event loop.
+        self.outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+class Lifecycle:
+    """Commands on Instances. `async with` owns all work begun here: leaving the block cancels it, and the
+    record lets another replica, or the next start of this one, go on."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._jobs: dict[UserId, Job] = {}
+        self._sleepers: dict[UserId, asyncio.Task[Instance]] = {}
+        self._work = Tasks()
+
+    async def __aenter__(self) -> Self:
+        await self._work.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._work.__aexit__(kind, fault, trace)
+
+    def job(self, user_id: UserId) -> Job | None:
+        """The bring-up that runs here for this user, if one does."""
+        return self._jobs.get(user_id)
+
+    def begin(self, visitor: Visitor, *, actor: str = "visit", doubt: bool = False, force: bool = False) -> Job:
+        """The bring-up of this user's Instance, begun now or joined.
+
+        `doubt` says that the Instance was recorded as ready but did not answer: look at the Machine itself.
+        `force` does not wait for the queue's next attempt.
+        """
+        job = self._jobs.get(visitor.user_id)
+        if job is None:
+            job = self._jobs[visitor.user_id] = Job(Progress("provision", PROVISION, self._parts.clock))
+            work = self._run(visitor, job, actor, doubt=doubt, force=force)
+            self._work.begin(work, name=f"bring-up:{visitor.user_id}")
+        return job
+
+    async def ensure_ready(
+        self, visitor: Visitor, *, deadline: float, actor: str = "visit", doubt: bool = False, force: bool = False
+    ) -> Instance:
+        """The visitor's Instance, ACTIVE, provisioned or woken first if needed.
+
+        Concurrent calls for one user share one bring-up. Cancelling a call leaves it running: others may wait for it.
+        `deadline` is a `clock.monotonic()` instant, in seconds. Other arguments as in `begin`.
+
+        Raises:
+            WakeExpired: not ready by `deadline`; the work goes on, so asking again may succeed.
+            ProvisioningFailed: it waits in the queue, with the cause and the time of the next attempt.
+            NotReady, CloudError: the wake was given up; asking again tries anew.
+            BeingDeleted: the user's Instance is being deleted.
+        """
+        job = self.begin(visitor, actor=actor, doubt=doubt, force=force)
+        if not await before(self._parts.clock, deadline, job.outcome):
+            raise WakeExpired(f"{visitor.user_id} is not ready yet")
+        return job.outcome.result()
+
+    async def suspend(
+        self, user_id: UserId, *, actor: str, grace: timedelta = NO_GRACE, why: str = "asked for"
+    ) -> Instance:
+        """Put it to sleep keeping its memory; stopped instead where the platform cannot. Raises as `stop`."""
+        return await self._sleep(user_id, State.SUSPENDED, actor=actor, grace=grace, why=why)
+
+    async def stop(
+        self, user_id: UserId, *, actor: str, grace: timedelta = NO_GRACE, why: str = "asked for"
+    ) -> Instance:
+        """Put it to sleep without its memory.
+
+        An Instance that sleeps deeply enough already is returned as it is. Raises Moved when it woke up meanwhile,
+        when another replica works on it, or when there is no Instance; CloudError when Fly fails.
+        """
+        return await self._sleep(user_id, State.STOPPED, actor=actor, grace=grace, why=why)
+
+    async def destroy(self, user_id: UserId, *, actor: str) -> None:
+        """End its Machine, its volume and its row. Idempotent. Raises Moved while another replica works on it."""
+        await self._end_sleeper(user_id)
+        async with self._parts.working_on(user_id) as lease:
+            instance = await self._parts.store.find(user_id)
+            if instance is None:
+                return
+            if lease is None:
+                raise Moved(f"another replica works on {user_id}")
+            await PutDown(self._parts, lease, actor=actor).destroy(instance)
+        log.info("instance_destroyed", user_id=str(user_id), actor=actor)
+
+    async def recover(self, instance: Instance) -> None:
+        """Go on with work that a replica left unfinished. Raises like the command it goes on with."""
+        match instance.state:
+            case State.PROVISIONING | State.WAKING:
+                self.begin(Visitor(instance.user_id, instance.email), actor="recovery")
+            case State.DRAINING:
+                # Nobody was told to sleep yet; whether it is still quiet is the sweeper's to judge anew.
+                await self._parts.store.move(instance.user_id, State.DRAINING, Event.HIT, actor="recovery")
+            case State.SUSPENDING | State.STOPPING:
+                async with self._parts.working_on(instance.user_id) as lease:
+                    if lease is not None:
+                        await PutDown(self._parts, lease, actor="recovery").finish(instance)
+            case State.DELETING:
+                await self.destroy(instance.user_id, actor="recovery")
+            case _:
+                pass
+
+    # -- bringing up ---------------------------------------------------------------------------------------------
+
+    async def _run(self, visitor: Visitor, job: Job, actor: str, *, doubt: bool, force: bool) -> None:
+        """Settle `job`, whatever happens: its outcome is all that anybody looks at."""
+        began = self._parts.clock.monotonic()
+        try:
+            instance = await self._bring(visitor, job, actor, doubt=doubt, force=force)
+        except asyncio.CancelledError:
+            job.outcome.cancel()
+            raise
+        except ProvisionerError as fault:
+            log.warning(
+                "not_ready", user_id=str(visitor.user_id), actor=actor, error=f"{type(fault).__name__}: {fault}"
+            )
+            job.progress.fail(words_for(fault))
+            job.outcome.set_exception(fault)
+        except Exception as fault:  # the store is away, or a bug: the waiting users must hear of it
+            log.exception("bring_up_broke", user_id=str(visitor.user_id))
+            job.progress.fail("Something went wrong on our side.")
+            job.outcome.set_exception(fault)
+        else:
+            job.progress.finish()
+            job.outcome.set_result(instance)
+            took = self._parts.clock.monotonic() - began
+            log.info("instance_ready", user_id=str(visitor.user_id), path=job.progress.path, took_s=round(took, 3))
+        finally:
+            del self._jobs[visitor.user_id]
+
+    async def _bring(self, visitor: Visitor, job: Job, actor: str, *, doubt: bool, force: bool) -> Instance:
+        parts, user_id = self._parts, visitor.user_id
+        settings = parts.settings
+        await self._end_sleeper(user_id)
+        instance = await parts.store.find(user_id) or await parts.store.create(
+            user_id,
+            email=visitor.email,
+            app_name=settings.app_name,
+            machine_name=naming.machine_name(settings.env, user_id),
+            region=settings.region,
+            image=settings.image,
+            actor=actor,
+        )
+        while True:
+            if instance.state is State.DRAINING:
+                # No lease: the sweeper holds it, and this one step is how a hit tells it to let go.
+                with_hit = await self._hit(instance, actor)
+                if with_hit is not None:
+                    return with_hit
+            elif instance.state is State.ACTIVE and not doubt:
+                return instance
+            elif instance.state is State.DELETING:
+                raise BeingDeleted(f"{user_id} is being deleted")
+            else:
+                async with parts.working_on(user_id) as lease:
+                    if lease is not None:
+                        arrival = Arrival(parts, lease, job.progress, actor=actor)
+                        return await arrival.arrive(doubt=doubt, force=force)
+            await parts.clock.sleep(LOOK_AGAIN_S)
+            found = await parts.store.find(user_id)
+            if found is None:
+                raise BeingDeleted(f"{user_id} was deleted")
+            instance = found
+
+    async def _hit(self, instance: Instance, actor: str) -> Instance | None:
+        try:
+            return await self._parts.store.move(instance.user_id, State.DRAINING, Event.HIT, actor=actor)
+        except Moved:
+            return None
+
+    # -- putting down --------------------------------------------------------------------------------------------
+
+    async def _sleep(
+        self,
+        user_id: UserId,
+        goal: Literal[State.SUSPENDED, State.STOPPED],
+        *,
+        actor: str,
+        grace: timedelta,
+        why: str,
+    ) -> Instance:
+        if user_id in self._sleepers or user_id in self._jobs:
+            raise Moved(f"{user_id} is being worked on")
+        work = self._put_down(user_id, goal, actor=actor, grace=grace, why=why)
+        task = self._work.begin(work, name=f"put-down:{user_id}")
+        self._sleepers[user_id] = task
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():  # a visitor came while it went to sleep
+                raise Moved(f"{user_id} was woken again") from None
+            raise
+
+    async def _put_down(
+        self,
+        user_id: UserId,
+        goal: Literal[State.SUSPENDED, State.STOPPED],
+        *,
+        actor: str,
+        grace: timedelta,
+        why: str,
+    ) -> Instance:
+        try:
+            async with self._parts.working_on(user_id) as lease:
+                instance = await self._parts.store.find(user_id)
+                if instance is None or lease is None:
+                    raise Moved(f"{user_id} has no Instance" if lease else f"another replica works on {user_id}")
+                return await PutDown(self._parts, lease, actor=actor).sleep(instance, goal, grace=grace, why=why)
+        finally:
+            del self._sleepers[user_id]
+
+    async def _end_sleeper(self, user_id: UserId) -> None:
+        """A visitor is here: whoever puts this Instance to sleep stops where they are; the record says where."""
+        sleeper = self._sleepers.get(user_id)
+        if sleeper is not None:
+            sleeper.cancel()
+            await asyncio.wait({sleeper})

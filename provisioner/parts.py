@@ -1,0 +1,89 @@
+"""What every use case of the provisioner works with, handed in once by the composition root."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from provisioner.clock import Clock
+from provisioner.guard_keys import GuardKeys
+from provisioner.instance import Endpoint, Instance, UserId
+from provisioner.leases import keep
+from provisioner.ports import Cloud, Guest, Lease, Store
+from provisioner.probe import Probe, endpoint_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifecycleSettings:
+    """How Instances are made and how long their phases may take."""
+
+    env: str
+    """Which of our environments this is ("production", "staging", "dev"); part of names and ownership tags."""
+    deployment: str
+    """Which installation owns the Machines; nothing without this tag is ever touched."""
+    app_name: str
+    """The Fly app that holds all Machines."""
+    region: str
+    image: str
+    """The golden image, pinned by digest in production."""
+    guest: Guest = field(default_factory=Guest)
+    volume_gb: int = 1
+    guard_port: int = 8080
+    machine_env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Environment of every Machine, beside what names its user."""
+    bring_up_within: timedelta = timedelta(minutes=2)
+    """After this long a provisioning is queued for another attempt, and a wake is given up."""
+    sleep_within: timedelta = timedelta(seconds=60)
+    """How long Fly may take to suspend or stop (its suspends have been seen to take over 15 s)."""
+    hung_after: timedelta = timedelta(seconds=20)
+    """Silence of a Guard whose Machine Fly calls started, before the Machine is restarted. Its boot takes about 1 s."""
+    stop_grace: timedelta = timedelta(seconds=10)
+    """From SIGTERM to SIGKILL inside the Machine."""
+    lease_ttl: timedelta = timedelta(seconds=15)
+    """How long the work of a dead replica lies still. Shorter means more renewals."""
+
+
+class Traffic(Protocol):
+    """What the proxy side can tell about, and do to, the open exchanges of one user on this replica."""
+
+    def busy(self, user_id: UserId) -> bool:
+        """True while a request of theirs waits for its answer: a Machine is never put to sleep under it."""
+
+    def last_touch(self, user_id: UserId) -> datetime | None:
+        """Their latest activity here that may not be in the record yet."""
+
+    async def end(self, instance: Instance) -> None:
+        """Close their streams (1001 to WebSockets) and drop pooled connections: the Machine goes to sleep."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The adapters and settings of the use cases. `replica` names this process as an owner of leases."""
+
+    cloud: Cloud
+    store: Store
+    probe: Probe
+    clock: Clock
+    keys: GuardKeys
+    traffic: Traffic
+    settings: LifecycleSettings
+    replica: str
+
+    def endpoint(self, private_ip: str) -> Endpoint:
+        """Where the Guard of a Machine with this address listens."""
+        return endpoint_of(private_ip, guard_port=self.settings.guard_port)
+
+    @asynccontextmanager
+    async def working_on(self, user_id: UserId) -> AsyncIterator[Lease | None]:
+        """The lease on one Instance, renewed until the block ends; None if another replica has it.
+
+        Raises Moved out of the block when the lease was lost in the middle of it.
+        """
+        ttl = self.settings.lease_ttl
+        lease = await self.store.acquire(user_id, owner=self.replica, ttl=ttl)
+        if lease is None:
+            yield None
+            return
+        async with keep(self.store, self.clock, lease, ttl):
+            yield lease
