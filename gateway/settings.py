@@ -1,0 +1,177 @@
+"""One frozen Settings, read once from the environment; every problem reported at once, secrets never shown.
+
+docs/settings.md lists every field from its description here; a test holds the two together.
+"""
+
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+class BadSettings(Exception):
+    """The environment cannot be used. The message has one line for each problem and no secret."""
+
+
+def _keys(text: object) -> object:
+    """`kid:base64url` pairs joined by commas → {kid: 32 bytes}, in order."""
+    if not isinstance(text, str):
+        return text
+    keys: dict[str, bytes] = {}
+    for pair in text.split(","):
+        kid, colon, encoded = pair.strip().partition(":")
+        try:
+            key = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+        except ValueError:
+            key = b""
+        if not (colon and kid and len(key) == 32):
+            raise ValueError("must be `kid:key` pairs joined by commas, each key 32 bytes in base64url")
+        keys[kid] = key
+    return keys
+
+
+def _origin(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise ValueError("must be an origin such as https://my-jarvis.app, without a path")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+Keys = Annotated[dict[str, bytes], NoDecode, BeforeValidator(_keys)]
+Origin = Annotated[str, BeforeValidator(_origin)]
+
+
+class Settings(BaseSettings):
+    """What an operator may set. Names in the environment are the field names in capitals."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    public_url: Origin = Field(description="The one origin that everybody uses, e.g. https://my-jarvis.app.")
+    supabase_url: Origin = Field(description="The Supabase project, https://<ref>.supabase.co.")
+    supabase_publishable_key: SecretStr = Field(description="The project's `sb_publishable_…` key.")
+    supabase_secret_key: SecretStr | None = Field(
+        default=None,
+        description="The project's `sb_secret_…` key: deletes users and forwards client addresses. It stays here.",
+    )
+    supabase_jwt_secret: SecretStr | None = Field(
+        default=None,
+        description="Only for projects that still sign with the legacy shared secret (HS256). Prefer signing keys.",
+    )
+    database_url: SecretStr = Field(description="Supabase's Postgres, direct or session mode (LISTEN is used).")
+    database_pool: int = Field(
+        default=8, ge=2, le=50, description="Connections of a replica, beside one for LISTEN. Supabase caps them."
+    )
+    gateway_master_keys: Keys = Field(
+        repr=False,
+        description="`kid:base64url(32 bytes)`, newest first, joined by commas. Everything we encrypt or sign with is"
+        " derived from them; keep an old one until a rotation is over.",
+    )
+    admin_token: SecretStr = Field(min_length=24, description="Opens the admin listener. At least 24 characters.")
+
+    fly_api_token: SecretStr = Field(
+        validation_alias=AliasChoices("MACHINES_API_TOKEN", "FLY_API_TOKEN"),
+        description="Token that may manage the Machines' app. MACHINES_API_TOKEN wins over FLY_API_TOKEN.",
+    )
+    fly_api_url: Origin = Field(
+        default="https://api.machines.dev",
+        description="The Machines API; http://_api.internal:4280 saves a hop from within Fly.",
+    )
+    fly_org_slug: str = Field(default="personal", description="The organisation that owns the Machines' app.")
+    fly_app_name: str = Field(
+        validation_alias=AliasChoices("MACHINES_APP_NAME", "FLY_APP_NAME"),
+        description="The app that holds all user Machines. On Fly set MACHINES_APP_NAME: FLY_APP_NAME is the gateway's"
+        " own name there.",
+    )
+    fly_region: str = Field(
+        default="fra",
+        validation_alias=AliasChoices("MACHINES_REGION", "FLY_REGION"),
+        description="Where new Machines are made. Keep it the gateway's region: traffic within it is free and fast.",
+    )
+    golden_image: str = Field(description="The image of user Machines, pinned by digest (…@sha256:…).")
+    machine_memory_mb: int = Field(
+        default=512, ge=256, le=2048, multiple_of=256, description="Memory of a Machine, MB. Over 2048 cannot suspend."
+    )
+    machine_volume_gb: int = Field(default=1, ge=1, le=500, description="Disk of a new Machine, GB; it only grows.")
+    gateway_env: str = Field(
+        default="production",
+        pattern=r"^[a-z0-9]{1,16}$",
+        description="Part of every Machine's name and tags. Two environments must never share one.",
+    )
+    deployment: str = Field(
+        default="main",
+        pattern=r"^[a-z0-9-]{1,32}$",
+        description="Tag of what this installation owns at Fly; nothing without it is ever touched.",
+    )
+
+    suspend_after_s: float = Field(
+        default=900, gt=0, description="Quiet seconds before a Machine is suspended. Longer costs money, shorter wakes."
+    )
+    stop_after_s: float = Field(
+        default=7 * 86_400, gt=0, description="Suspended seconds before the snapshot is given up for a colder start."
+    )
+    awake_cap_s: float = Field(
+        default=12 * 3600, gt=0, description="Quiet seconds after which a Machine sleeps even if it says that it works."
+    )
+    sweep_every_s: float = Field(default=10, gt=0, description="Seconds between two rounds of the sweeper.")
+    hold_navigation_s: float = Field(
+        default=1.5, ge=0, le=30, description="Seconds a page waits for a sleeping Machine before the loading page."
+    )
+    hold_s: float = Field(
+        default=30, gt=0, le=120, description="Seconds any other request waits for a sleeping Machine before a 503."
+    )
+    hold_per_user: int = Field(
+        default=64, ge=1, description="Requests of one user that may wait at once; more are answered 503 at once."
+    )
+    hold_total: int = Field(default=4096, ge=1, description="Requests of all users that may wait at once on a replica.")
+    touch_every_s: float = Field(
+        default=2, gt=0, le=60, description="Seconds between two batches of `last_active` to Postgres."
+    )
+    session_days: float = Field(default=30, gt=0, description="Days without a visit after which a session ends.")
+    session_max_days: float = Field(default=90, gt=0, description="Days after which a session ends in any case.")
+
+    public_listen: str = Field(default="[::]:8080", description="host:port of the public listener.")
+    admin_listen: str = Field(default="[::]:9090", description="host:port of the admin listener. Never make it public.")
+    broker_listen: str = Field(default="[::]:8081", description="host:port where Machines will reach the LLM broker.")
+    client_ip_header: str = Field(
+        default="",
+        description="Header in which the platform's edge names the client, `Fly-Client-IP` on Fly. Empty: the peer's"
+        " address. Set it only behind an edge that always overwrites it.",
+    )
+    log_format: Literal["json", "console"] = Field(default="json", description="`console` is for people.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+
+    @classmethod
+    def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> tuple[Any, ...]:
+        """Only what is handed in counts, so that a test needs no environment and a room can read none."""
+        return (init_settings,)
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings from a mapping such as `os.environ`. Raises BadSettings with every problem at once."""
+    given = {name: value for name, value in environment.items() if value != ""}
+    names = {name.upper(): name for name in Settings.model_fields}
+    try:
+        return Settings(**{names.get(name, name): value for name, value in given.items()})  # type: ignore[arg-type]
+    except ValidationError as fault:
+        raise BadSettings(_explain(fault)) from None
+
+
+def _explain(fault: ValidationError) -> str:
+    lines = []
+    for problem in fault.errors(include_input=False, include_url=False):
+        name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
+        field = Settings.model_fields.get(name.lower())
+        what = f" ({field.description})" if field is not None and problem["type"] == "missing" else ""
+        lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}{what}")
+    return "\n".join(lines)
+
+
+def host_and_port(listen: str) -> tuple[str, int]:
+    """`[::]:8080` → ("::", 8080)."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
