@@ -1,0 +1,60 @@
+"use strict";
+// The rules of view.py and words.py for a page that is already open: values in, values out, no DOM.
+
+const RANK = { waiting: 0, running: 1, failed: 2, done: 3 };
+const UNKNOWN_USUAL_S = 1, SLOW_FACTOR = 2, SLOW_BY_S = 1;
+
+const weight = (step) => step.usual_s === null ? UNKNOWN_USUAL_S : Math.max(step.usual_s, 0.05);
+const seconds = (value) => (value < 9.95 ? value.toFixed(1) : value.toFixed(0)) + " s";
+const slot = (name) => name === "resume" ? "boot" : name; // a Machine does one or the other: the same line of the list
+
+function filled(step) {
+  if (step.state === "done") return 1;
+  if (step.state === "waiting") return 0;
+  const x = (step.took_s || 0) / weight(step);
+  return x <= 1 ? 0.8 * x : 1 - 0.2 / (1 + 4 * (x - 1));
+}
+
+function bar(steps, before) {
+  const whole = steps.reduce((sum, step) => sum + weight(step), 0);
+  if (!whole) return before;
+  if (steps.every((step) => step.state === "done")) return 1;
+  return Math.max(before, steps.reduce((sum, step) => sum + weight(step) * filled(step), 0) / whole);
+}
+
+const slow = (steps) => steps.some((step) => step.state === "running" && step.usual_s !== null
+  && (step.took_s || 0) > Math.max(step.usual_s * SLOW_FACTOR, step.usual_s + SLOW_BY_S));
+
+// The view `s` seconds later, if nothing else happens.
+function aged(view, s) {
+  const steps = view.steps.map((step) => step.state === "running" ? { ...step, took_s: (step.took_s || 0) + s } : step);
+  return { ...view, steps, eta_s: view.eta_s === null ? null : Math.max(0, view.eta_s - s) };
+}
+
+// What to show after hearing `told`. No step goes back: news may arrive twice or late, from a stream and a poll at once.
+// Only a new attempt clears a failed step.
+function forward(shown, told) {
+  const later = Date.parse(told.since) - Date.parse(shown.since) || told.attempt - shown.attempt;
+  if (later < 0 && !told.ready) return shown;
+  const steps = shown.steps.map((old) => {
+    const step = told.steps.find((each) => slot(each.name) === slot(old.name)) || old;
+    if (told.ready) return { ...step, state: "done", took_s: step.took_s ?? old.took_s };
+    if (old.state === "failed" && later > 0) return step;
+    if (RANK[step.state] < RANK[old.state]) return old;
+    return { ...step, took_s: step.state === "running" && old.state === "running"
+      ? Math.max(old.took_s || 0, step.took_s || 0) : step.took_s ?? old.took_s };
+  });
+  return { ...told, steps };
+}
+
+function sentence(view, say, words) {
+  if (view.ready) return say.ready;
+  if (view.place !== null) return view.place <= 1 ? say.next : say.place.replace("{n}", view.place);
+  if (view.state === "failed" || view.steps.some((step) => step.state === "failed")) return view.error || say.failed;
+  const running = view.steps.filter((step) => step.state === "running").pop();
+  const said = slow(view.steps) ? say.slow : running ? words[running.name][1] : say.begin;
+  return view.attempt > 1 ? said + " " + say.attempt.replace("{n}", view.attempt) : said;
+}
+
+// Whether opening now would be the fourth time within a minute; `times` are the earlier ones, in ms.
+const looping = (times, now) => times.filter((time) => now - time < 60000).length >= 3;

@@ -1,0 +1,3 @@
+from tests.parts.browser import browser, chromium
+
+__all__ = ["browser", "chromium"]

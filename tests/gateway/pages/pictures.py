@@ -1,0 +1,87 @@
+"""Pictures of every page: `python -m tests.gateway.pages.pictures FOLDER`."""
+
+import asyncio
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from playwright.async_api import async_playwright
+
+from gateway.pages.render import Page
+from gateway.pages.view import InstanceView
+from provisioner.instance import State
+from tests.gateway.pages.stage import Stage, staged, view
+from tests.parts.browser import find_chromium
+
+WIDTHS = {390: 844, 1280: 800}
+
+
+def scenes(stage: Stage) -> dict[str, Page | InstanceView]:
+    """By name, a page that stands still or a view for the page that is served at `/`."""
+    pages = stage.pages
+    unknown = view("boot", took=0.4, start="boot", state=State.PROVISIONING)
+    return {
+        "landing": pages.landing(error=None),
+        "landing-error": pages.landing(error="access_denied"),
+        "landing-signed-out": pages.landing(error=None, signed_out=True),
+        "loading": view("app", took=0.4, eta_s=0.6),
+        "loading-first": replace(unknown, steps=tuple(replace(s, usual_s=None) for s in unknown.steps)),
+        "loading-slow": view("app", took=4.2, attempt=2, eta_s=3.0),
+        "loading-failed": view(
+            "network", took=8.0, failed=True, state=State.FAILED, error="Your machine did not answer. We try again."
+        ),
+        "loading-queued": view(None, place=3, eta_s=24.0, state=State.PROVISIONING),
+        "waiting-queued": pages.waiting(view=view(None, place=12, state=State.PROVISIONING), diagnostic_id="7f3a-91c2"),
+        "waiting-failed": pages.waiting(
+            view=view(
+                "boot",
+                start="boot",
+                failed=True,
+                state=State.FAILED,
+                error="There was no free machine near you. We try again every minute.",
+            ),
+            diagnostic_id="7f3a-91c2",
+        ),
+        "failure": pages.failure(
+            status=502,
+            title="Your Jarvis did not answer",
+            words="Your machine is on, but what runs on it closed the connection. Trying again usually helps.",
+            retry_url="/notes",
+            diagnostic_id="7f3a-91c2-0b6e",
+        ),
+        "failure-404": pages.failure(
+            status=404,
+            title="There is nothing here",
+            words="This address is not in use.",
+            retry_url=None,
+            diagnostic_id=None,
+        ),
+    }
+
+
+async def take(folder: Path, only: str) -> None:
+    """Write `<name>-<width>-<scheme>.png` into `folder` for each scene whose name contains `only`."""
+    async with staged() as stage, async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
+        for name, scene in scenes(stage).items():
+            if only not in name:
+                continue
+            stage.page = scene if isinstance(scene, Page) else None
+            if isinstance(scene, InstanceView):
+                stage.view = scene
+            for width, height in WIDTHS.items():
+                for scheme in ("light", "dark"):
+                    context = await chromium.new_context(
+                        viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1
+                    )
+                    page = await context.new_page()
+                    await page.goto(stage.url)
+                    if name.startswith("loading"):
+                        await page.wait_for_function("document.querySelector('#lines li')")
+                    await page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
+                    await context.close()
+        await chromium.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(take(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""))
