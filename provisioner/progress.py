@@ -1,7 +1,7 @@
 """What a waiting user may watch: the named steps of one bring-up, which only ever move forward."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -84,14 +84,10 @@ class Progress:
         """Seconds by step, finished ones only: what goes into our history."""
         return dict(self._took)
 
-    async def watch(self) -> AsyncIterator[None]:
-        """Yield now and after every change, until finished. Changes between two looks are seen as one."""
-        while True:
-            changed = self._changed
-            yield
-            if self.finished:
-                return
-            await changed.wait()
+    async def changed(self) -> None:
+        """Return at the next change; at once when finished."""
+        if not self.finished:
+            await self._changed.wait()
 
     def _step(self, name: str, now: float) -> Step:
         if name in self._took:

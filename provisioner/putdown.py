@@ -30,7 +30,8 @@ class PutDown:
     ) -> Instance:
         """The Instance asleep: suspended, or stopped where `goal` says so or the platform cannot suspend it.
 
-        Within `grace` any hit moves it back to ACTIVE; then this raises Moved and nothing was put to sleep.
+        Within `grace` any hit moves it back to ACTIVE; then this raises Moved and nothing was put to sleep. Without
+        grace it is an order: open requests are cut.
         Raises CloudError when Fly fails; the record then says how far it came.
         """
         detail = {"why": why}
@@ -39,7 +40,7 @@ class PutDown:
             if grace:
                 await self._parts.clock.sleep(grace.total_seconds())
         if instance.state is State.DRAINING:
-            if self._parts.traffic.busy(instance.user_id):
+            if grace and self._parts.traffic.busy(instance.user_id):
                 return await self._move(instance, Event.HIT, {"why": "a request is waiting for its answer"})
             # The step first: from here on no new request is sent to the Machine, then what is open is ended.
             instance = await self._move(instance, Event.SUSPEND if goal is State.SUSPENDED else Event.STOP, detail)

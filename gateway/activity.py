@@ -1,0 +1,55 @@
+"""Who was here last, batched: every hit counts, Postgres hears of it every few seconds."""
+
+from datetime import datetime
+
+import structlog
+
+from provisioner.clock import Clock
+from provisioner.instance import UserId
+from provisioner.ports import Store, Touch
+
+log = structlog.get_logger(__name__)
+
+
+class Activity:
+    """`last_active` on its way to the record. `touch` is called for every request and frame, so it only notes."""
+
+    def __init__(self, store: Store, clock: Clock, *, every_s: float) -> None:
+        self._store = store
+        self._clock = clock
+        self._every_s = every_s
+        self._pending: dict[UserId, datetime] = {}
+        self._writing: dict[UserId, datetime] = {}
+
+    def touch(self, user_id: UserId) -> None:
+        """This user, or their Machine, did something now."""
+        self._pending[user_id] = self._clock.now()
+
+    def last(self, user_id: UserId) -> datetime | None:
+        """Their latest activity here that may not be in the record yet."""
+        return self._pending.get(user_id) or self._writing.get(user_id)
+
+    async def flush(self) -> None:
+        """Write what is pending in one statement. What cannot be written stays pending."""
+        if not self._pending:
+            return
+        self._writing, self._pending = self._pending, {}
+        try:
+            await self._store.touch([Touch(user_id=user_id, at=at) for user_id, at in self._writing.items()])
+        except BaseException:
+            self._pending = {**self._writing, **self._pending}
+            raise
+        finally:
+            self._writing = {}
+
+    async def run(self) -> None:
+        """Flush every `every_s` seconds until cancelled, and once more then."""
+        try:
+            while True:
+                await self._clock.sleep(self._every_s)
+                try:
+                    await self.flush()
+                except Exception as fault:
+                    log.warning("activity_not_written", users=len(self._pending), error=repr(fault))
+        finally:
+            await self.flush()

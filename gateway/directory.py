@@ -1,0 +1,69 @@
+"""User → Instance, from memory: a request to a ready Instance asks neither Postgres nor Fly."""
+
+import asyncio
+from typing import Final
+
+import structlog
+from cachetools import TTLCache
+
+from provisioner.clock import Clock
+from provisioner.instance import Instance, State, UserId
+from provisioner.ports import Store
+
+log = structlog.get_logger(__name__)
+
+BACKSTOP_S: Final = 60.0
+"""Notifications keep entries true; this bounds how long one that was missed all the same can lie."""
+SIZE: Final = 100_000
+
+
+class Directory:
+    """What this replica knows of who is ready, and where. Entries go when any replica changes an Instance."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._known: TTLCache[UserId, Instance] = TTLCache(SIZE, BACKSTOP_S, timer=clock.monotonic)
+        self._drops = 0
+
+    def ready(self, user_id: UserId) -> Instance | None:
+        """Their Instance if it is known to be ACTIVE. No I/O."""
+        return self._known.get(user_id)
+
+    async def find(self, user_id: UserId) -> Instance | None:
+        """Their Instance in whatever state, from memory or from the store."""
+        known = self._known.get(user_id)
+        if known is not None:
+            return known
+        drops = self._drops
+        instance = await self._store.find(user_id)
+        if instance is not None and drops == self._drops:
+            self.learn(instance)
+        return instance
+
+    def learn(self, instance: Instance) -> None:
+        """Keep it if it is ACTIVE; forget the user otherwise."""
+        if instance.state is State.ACTIVE and instance.private_ip is not None:
+            self._known[instance.user_id] = instance
+        else:
+            self._known.pop(instance.user_id, None)
+
+    def drop(self, user_id: UserId) -> None:
+        """Somebody changed it, or it did not answer: ask the store next time."""
+        self._drops += 1  # what is being read right now may be older than this
+        self._known.pop(user_id, None)
+
+    async def watch(self) -> None:
+        """Drop what any replica changes. Runs until cancelled."""
+        while True:
+            try:
+                async for user_id in self._store.changes():
+                    if user_id is None:
+                        self._drops += 1
+                        self._known.clear()
+                    else:
+                        self.drop(user_id)
+            except Exception:
+                log.exception("directory_watch_failed")
+                self._drops += 1
+                self._known.clear()
+            await asyncio.sleep(1)

@@ -1,0 +1,142 @@
+"""From a signed-in request to their Machine's answer: wake it if it sleeps, hold the request, try again where safe."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from aiohttp import web
+from cachetools import TTLCache
+
+from gateway.activity import Activity
+from gateway.directory import Directory
+from gateway.places import Places
+from gateway.proxy.errors import UpstreamError
+from gateway.proxy.relay import Passage, Relay
+from gateway.request import Kind, forwarded
+from gateway.session.identity import Identity
+from provisioner.clock import Clock
+from provisioner.instance import Endpoint, Instance, UserId
+from provisioner.lifecycle import Lifecycle, Visitor
+from provisioner.parts import Parts
+
+log = structlog.get_logger(__name__)
+
+TRIES: Final = 3
+"""Of a request that did not leave us: the Machine may have gone to sleep, moved, or died between look and knock."""
+ASSERTION_FRESH_S: Final = 120.0
+"""Age at which a kept assertion is replaced: far from its end, because a Machine's clock may run ahead too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """How long a request waits for a Machine, in seconds."""
+
+    hold_navigation_s: float
+    hold_s: float
+    scheme: str
+    drop_cookies: frozenset[bytes]
+    drop_cookie_prefixes: tuple[bytes, ...]
+
+
+class Gate:
+    """The way in for everything that belongs to a user's Machine."""
+
+    def __init__(
+        self,
+        *,
+        parts: Parts,
+        lifecycle: Lifecycle,
+        directory: Directory,
+        relay: Relay,
+        activity: Activity,
+        places: Places,
+        settings: GateSettings,
+    ) -> None:
+        self._parts = parts
+        self._clock: Clock = parts.clock
+        self._lifecycle = lifecycle
+        self._directory = directory
+        self._relay = relay
+        self._activity = activity
+        self._places = places
+        self._settings = settings
+        self._assertions: TTLCache[tuple[UserId, str | None], bytes] = TTLCache(
+            100_000, ASSERTION_FRESH_S, timer=self._clock.monotonic
+        )
+
+    async def pass_through(
+        self, request: web.BaseRequest, identity: Identity, kind: Kind, *, client: str, bearer: bool
+    ) -> web.StreamResponse:
+        """Their Machine's answer, already on its way to the client when this returns.
+
+        Raises what `Lifecycle.ensure_ready` raises, TooManyHeld, or an UpstreamError; nothing was sent to the client
+        then.
+        """
+        within = self._settings.hold_navigation_s if kind is Kind.NAVIGATION else self._settings.hold_s
+        deadline = self._clock.monotonic() + within
+        visitor = Visitor(identity.user_id, identity.email)
+        self._activity.touch(identity.user_id)
+        doubt = False
+        for left in reversed(range(TRIES)):
+            instance = None if doubt else self._directory.ready(identity.user_id)
+            if instance is None:
+                instance = await self._hold(visitor, deadline, doubt=doubt)
+            passage = self._passage(request, identity, instance, client=client, bearer=bearer)
+            try:
+                return await self._relay.relay(request, passage)
+            except UpstreamError as fault:
+                self._relay.drop_pool(passage.endpoint)
+                self._directory.drop(identity.user_id)
+                if fault.sent or not left:
+                    raise
+                log.info("endpoint_in_doubt", user_id=str(identity.user_id), error=type(fault).__name__)
+                doubt = True
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def knock(self, identity: Identity) -> None:
+        """Their Machine has been silent under a request: look whether it sleeps, and wake it, beside the request."""
+        self._directory.drop(identity.user_id)
+        self._lifecycle.begin(Visitor(identity.user_id, identity.email), actor="silence", doubt=True)
+
+    async def _hold(self, visitor: Visitor, deadline: float, *, doubt: bool) -> Instance:
+        if not doubt:
+            found = await self._directory.find(visitor.user_id)
+            if found is not None and self._directory.ready(visitor.user_id) is found:
+                return found
+        with self._places.take(visitor.user_id):
+            instance = await self._lifecycle.ensure_ready(visitor, deadline=deadline, doubt=doubt)
+        self._directory.learn(instance)
+        return instance
+
+    def _passage(
+        self, request: web.BaseRequest, identity: Identity, instance: Instance, *, client: str, bearer: bool
+    ) -> Passage:
+        user_id = identity.user_id
+        touch = self._activity.touch
+        return Passage(
+            endpoint=self._endpoint(instance),
+            key=user_id,
+            session=identity.session,
+            headers=(
+                (b"X-Jarvis-User", str(user_id).encode()),
+                (b"X-Jarvis-Email", identity.email.encode("ascii", "replace")),
+                (b"X-Jarvis-Assertion", self._assertion(instance)),
+                *forwarded(client, request.host, self._settings.scheme),
+            ),
+            drop_cookies=self._settings.drop_cookies,
+            drop_cookie_prefixes=self._settings.drop_cookie_prefixes,
+            drop_authorization=bearer,
+            touch=lambda: touch(user_id),
+        )
+
+    def _endpoint(self, instance: Instance) -> Endpoint:
+        if instance.private_ip is None:
+            raise AssertionError(f"{instance.user_id} is ready and has no address")
+        return self._parts.endpoint(instance.private_ip)
+
+    def _assertion(self, instance: Instance) -> bytes:
+        key = (instance.user_id, instance.machine_id)
+        kept = self._assertions.get(key)
+        if kept is None:
+            kept = self._assertions[key] = self._parts.keys.assertion(instance, now=self._clock.now()).encode()
+        return kept

@@ -1,0 +1,156 @@
+"""Where people wait and watch: the loading page's data, once and as a stream, and the waiting page."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+from aiohttp import web
+
+from gateway.directory import Directory
+from gateway.errors import of_page
+from gateway.pages.render import Pages
+from gateway.pages.view import InstanceView, StepState, StepView, remaining
+from provisioner.clock import Clock, before
+from provisioner.instance import Instance, State, UserId
+from provisioner.lifecycle import Job, Lifecycle, Visitor
+from provisioner.ports import Store, Waiting
+from provisioner.progress import PROVISION, Progress
+
+BEAT_S: Final = 15.0
+"""A comment line this often keeps middleboxes from closing a quiet stream, and lets us notice who left."""
+LOOK_S: Final = 0.5
+"""How often a stream looks at the record while another replica does the work."""
+USUAL_FOR_S: Final = 60.0
+
+
+class Lobby:
+    """Shows a user how far their Instance is. Watching never wakes anything."""
+
+    def __init__(self, lifecycle: Lifecycle, directory: Directory, store: Store, clock: Clock, pages: Pages) -> None:
+        self._lifecycle = lifecycle
+        self._directory = directory
+        self._store = store
+        self._clock = clock
+        self._pages = pages
+        self._usual: Mapping[tuple[str, str], float] = {}
+        self._usual_until = float("-inf")
+
+    async def view(self, user_id: UserId) -> InstanceView:
+        """How far this user's Instance is now."""
+        usual = await self._usual_times()
+        job = self._lifecycle.job(user_id)
+        instance = await self._directory.find(user_id)
+        waiting = await self._store.waiting(user_id) if instance and instance.state is State.FAILED else None
+        return view_of(instance, job, waiting, usual, self._clock)
+
+    async def loading(self, visitor: Visitor, target: str, diagnostic_id: str) -> web.Response:
+        """The loading page, for the URL `target` that a navigation asked for."""
+        view = await self.view(visitor.user_id)
+        return of_page(self._pages.loading(next=target, view=view, diagnostic_id=diagnostic_id))
+
+    async def waiting(self, visitor: Visitor, diagnostic_id: str) -> web.Response:
+        """`/welcome/waiting`: for whoever's provisioning failed and is tried again."""
+        return of_page(self._pages.waiting(view=await self.view(visitor.user_id), diagnostic_id=diagnostic_id))
+
+    async def instance(self, visitor: Visitor) -> web.Response:
+        """`/_gateway/instance`: the view as JSON."""
+        view = await self.view(visitor.user_id)
+        return web.json_response(view.as_json(), headers={"Cache-Control": "no-store"})
+
+    async def events(self, request: web.BaseRequest, visitor: Visitor) -> web.StreamResponse:
+        """`/_gateway/events`: the view whenever it changes, until it is ready or the client leaves."""
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": "text/event-stream",
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",
+            }
+        )
+        await response.prepare(request)
+        shown, beat = "", self._clock.monotonic() + BEAT_S
+        try:
+            while True:
+                job = self._lifecycle.job(visitor.user_id)
+                view = await self.view(visitor.user_id)
+                told = json.dumps(view.as_json(), separators=(",", ":"))
+                if told != shown:
+                    await response.write(b"event: instance\ndata: " + told.encode() + b"\n\n")
+                    shown, beat = told, self._clock.monotonic() + BEAT_S
+                elif self._clock.monotonic() >= beat:
+                    await response.write(b": still here\n\n")
+                    beat = self._clock.monotonic() + BEAT_S
+                if view.ready:
+                    break
+                await self._next(job)
+        except ConnectionError:
+            pass  # the page was closed: nobody to tell
+        return response
+
+    async def _next(self, job: Job | None) -> None:
+        """Return when there may be news."""
+        at = self._clock.monotonic() + LOOK_S
+        if job is None:
+            await before(self._clock, at)
+        else:
+            changed = asyncio.ensure_future(job.progress.changed())
+            try:
+                await before(self._clock, at, changed)
+            finally:
+                changed.cancel()
+
+    async def _usual_times(self) -> Mapping[tuple[str, str], float]:
+        if self._clock.monotonic() >= self._usual_until:
+            self._usual_until = self._clock.monotonic() + USUAL_FOR_S
+            self._usual = await self._store.usual()
+        return self._usual
+
+
+def view_of(
+    instance: Instance | None,
+    job: Job | None,
+    waiting: Waiting | None,
+    usual: Mapping[tuple[str, str], float],
+    clock: Clock,
+) -> InstanceView:
+    """What the owner may see, from what this replica does and what the record says."""
+    if job is not None:
+        progress = job.progress
+        steps = tuple(
+            StepView(
+                name=step.name,
+                state=StepState(step.state),
+                took_s=step.took_s,
+                usual_s=usual.get((progress.path, step.name)),
+            )
+            for step in progress.steps()
+        )
+        return InstanceView(
+            state=_shown_state(instance, progress),
+            steps=steps,
+            since=clock.now() - timedelta(seconds=clock.monotonic() - progress.began_at),
+            eta_s=remaining(steps),
+            attempt=progress.attempt,
+            error=progress.error,
+        )
+    state = State.PROVISIONING if instance is None else instance.state
+    done = StepState.DONE if state is State.ACTIVE else StepState.WAITING
+    return InstanceView(
+        state=state,
+        steps=tuple(StepView(name=name, state=done, usual_s=usual.get(("provision", name))) for name in PROVISION),
+        since=clock.now() if instance is None else instance.state_since,
+        eta_s=None if waiting is None else max(0.0, (waiting.next_retry_at - clock.now()).total_seconds()),
+        attempt=1 if waiting is None else waiting.retry_count + 1,
+        place=None if waiting is None else waiting.place,
+        error=None if waiting is None else waiting.error,
+    )
+
+
+def _shown_state(instance: Instance | None, progress: Progress) -> State:
+    """While work runs the page must not hear "active" from a row that the work is about to correct."""
+    if instance is None:
+        return State.PROVISIONING
+    if instance.state is State.ACTIVE and not progress.finished:
+        return State.WAKING
+    return instance.state

@@ -1,0 +1,69 @@
+"""What the operator can count: log lines with constant names, and Prometheus metrics."""
+
+import logging
+import sys
+from typing import Final, Literal
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+WAKE_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120)  # seconds
+
+
+def configure_logging(*, format: Literal["json", "console"], level: str) -> None:
+    """Log to stderr, one event a line. Called once, by the entry point; libraries' own lines join in from WARNING."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            *([structlog.processors.format_exc_info] if format == "json" else []),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(
+        stream=sys.stderr, level=max(threshold, logging.WARNING), format="%(levelname)s %(name)s %(message)s"
+    )
+
+
+class Metrics:
+    """One registry per gateway, so that two in one process do not count together."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "jarvis_requests", "Requests on the public listener by who answered.", ["outcome"], registry=self.registry
+        )
+        self.failures = Counter(
+            "jarvis_failures",
+            "Requests that we answered with an error, by its class.",
+            ["error"],
+            registry=self.registry,
+        )
+        self.ready = Histogram(
+            "jarvis_ready_seconds",
+            "From a visit to a ready Instance, by path.",
+            ["path"],
+            buckets=WAKE_BUCKETS,
+            registry=self.registry,
+        )
+        self.not_ready = Counter(
+            "jarvis_not_ready", "Bring-ups that failed, by the class of the error.", ["error"], registry=self.registry
+        )
+        self.instances = Gauge("jarvis_instances", "Instances by state.", ["state"], registry=self.registry)
+        self.held = Gauge("jarvis_held_requests", "Requests that wait for a Machine here.", registry=self.registry)
+        self.streams = Gauge("jarvis_open_exchanges", "Exchanges with Machines open here.", registry=self.registry)
+
+    def text(self) -> bytes:
+        """The exposition format, for `/metrics`."""
+        return generate_latest(self.registry)
