@@ -1,0 +1,51 @@
+"""The door to Postgres: a pool of connections, and queries by name."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import aiosql
+import asyncpg
+
+from provisioner.clock import Clock
+
+
+@asynccontextmanager
+async def connect(
+    dsn: str, *, max_size: int = 8, statement_cache_size: int = 100, command_timeout: float = 10.0
+) -> AsyncIterator[Any]:
+    """An open `asyncpg.Pool`, closed when the context ends.
+
+    One connection is made at once, so a wrong DSN is known at start; more as needed, `max_size` at most (each
+    replica takes this many of the database's few). `statement_cache_size=0` is for a transaction pooler, which hands
+    every transaction to another server process; statements are then parsed anew each time.
+    `command_timeout` in seconds.
+    """
+    async with asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=max_size,
+        statement_cache_size=statement_cache_size,
+        command_timeout=command_timeout,
+    ) as pool:
+        yield pool
+
+
+@cache
+def queries(subject: str) -> Any:
+    """The named queries of `sql/queries/<subject>.sql`, to be called with a pool or connection and named values.
+
+    As aiosql marks them: `name^` gives one row or None, `name$` one value, `name!` nothing, plain `name` an
+    asynchronous iterator of rows.
+    """
+    sql = (files("sql") / "queries" / f"{subject}.sql").read_text(encoding="utf-8")
+    return aiosql.from_str(sql, "asyncpg")
+
+
+class Tables:
+    """What each part of the store works with."""
+
+    def __init__(self, pool: Any, clock: Clock) -> None:
+        self._pool, self._clock = pool, clock

@@ -1,0 +1,163 @@
+"""Instances in Postgres: their rows, and their steps as compare-and-set."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from provisioner.errors import Moved
+from provisioner.instance import Event, Instance, MachineId, State, UserId, step
+from provisioner.ports import Lease, Touch
+from provisioner.store.database import Tables, queries
+
+_queries: Final = queries("instances")
+
+
+class Instances(Tables):
+    """The part of `ports.Store` about `user_instances`; its docstrings hold here."""
+
+    async def create(
+        self,
+        user_id: UserId,
+        *,
+        email: str,
+        app_name: str,
+        machine_name: str,
+        region: str,
+        image: str,
+        actor: str,
+    ) -> Instance:
+        while True:
+            made = await _queries.create_instance(
+                self._pool,
+                user_id=user_id,
+                email=email,
+                app_name=app_name,
+                machine_name=machine_name,
+                region=region,
+                image=image,
+                actor=actor,
+                now=self._clock.now(),
+            )
+            # The row that was in the way may be younger than that statement's snapshot, so it is read by a second
+            # one; and it may be removed between the two: then it is our turn after all.
+            found = _instance(made) if made else await self.find(user_id)
+            if found is not None:
+                return found
+
+    async def find(self, user_id: UserId) -> Instance | None:
+        row = await _queries.find_instance(self._pool, user_id=user_id)
+        return _instance(row) if row else None
+
+    async def page(
+        self, *, state: State | None = None, after: UserId | None = None, limit: int = 100
+    ) -> Sequence[Instance]:
+        rows = _queries.page_of_instances(self._pool, state=state, after=after, most=limit)
+        return [_instance(row) async for row in rows]
+
+    async def move(
+        self,
+        user_id: UserId,
+        state: State,
+        event: Event,
+        *,
+        actor: str,
+        lease: Lease | None = None,
+        detail: Mapping[str, object] | None = None,
+        error: str | None = None,
+    ) -> Instance:
+        row = await _queries.move_instance(
+            self._pool,
+            user_id=user_id,
+            from_state=state,
+            to_state=step(state, event),
+            action=event,
+            actor=actor,
+            error=error,
+            detail=json.dumps(dict(detail or {})),
+            owner=lease.owner if lease else None,
+            fence=lease.fence if lease else None,
+            now=self._clock.now(),
+        )
+        return _moved(row, user_id, f"it is not {state} any more, or the lease was lost")
+
+    async def record(
+        self,
+        lease: Lease,
+        *,
+        volume_id: str | None = None,
+        machine_id: MachineId | None = None,
+        private_ip: str | None = None,
+        region: str | None = None,
+    ) -> Instance:
+        row = await _queries.record_ids(
+            self._pool,
+            user_id=lease.user_id,
+            owner=lease.owner,
+            fence=lease.fence,
+            volume_id=volume_id,
+            machine_id=machine_id,
+            private_ip=private_ip,
+            region=region,
+        )
+        return _moved(row, lease.user_id, "the lease was lost")
+
+    async def forget_machine(self, lease: Lease) -> Instance:
+        """See `ports.Store`. Moved also while ACTIVE or DRAINING: take the step LOST first."""
+        row = await _queries.forget_machine(self._pool, user_id=lease.user_id, owner=lease.owner, fence=lease.fence)
+        return _moved(row, lease.user_id, "it counts as serving, or the lease was lost")
+
+    async def remove(self, lease: Lease, *, actor: str) -> None:
+        row = await _queries.remove_instance(
+            self._pool,
+            user_id=lease.user_id,
+            owner=lease.owner,
+            fence=lease.fence,
+            actor=actor,
+            now=self._clock.now(),
+        )
+        _moved(row, lease.user_id, "it is not deleting, or the lease was lost")
+
+    async def touch(self, touches: Sequence[Touch]) -> None:
+        await _queries.touch_instances(
+            self._pool, user_ids=[touch.user_id for touch in touches], ats=[touch.at for touch in touches]
+        )
+
+    async def quiet(self, *, before: datetime, limit: int) -> Sequence[Instance]:
+        rows = _queries.quiet_instances(self._pool, before=before, most=limit)
+        return [_instance(row) async for row in rows]
+
+    async def asleep(self, *, before: datetime, limit: int) -> Sequence[Instance]:
+        rows = _queries.asleep_instances(self._pool, before=before, most=limit)
+        return [_instance(row) async for row in rows]
+
+    async def unfinished(self, *, limit: int) -> Sequence[Instance]:
+        rows = _queries.unfinished_instances(self._pool, now=self._clock.now(), most=limit)
+        return [_instance(row) async for row in rows]
+
+
+def _moved(row: Any, user_id: UserId, otherwise: str) -> Instance:
+    """The row that was changed. Raises Moved, saying `otherwise`, if none was."""
+    if row is None:
+        raise Moved(f"Instance of {user_id}: {otherwise}")
+    return _instance(row)
+
+
+def _instance(row: Any) -> Instance:
+    return Instance(
+        user_id=UserId(row["user_id"]),
+        id=row["id"],
+        email=row["email"],
+        state=State(row["state"]),
+        app_name=row["app_name"],
+        machine_name=row["machine_name"],
+        region=row["region"],
+        machine_id=row["machine_id"],
+        volume_id=row["volume_id"],
+        private_ip=row["private_ip"],
+        image=row["image"],
+        last_active=row["last_active"],
+        state_since=row["state_since"],
+        created_at=row["created_at"],
+        error=row["error"],
+    )

@@ -1,0 +1,42 @@
+"""What is only ever written down: how long steps took, and who did what."""
+
+import json
+from collections.abc import Mapping
+from typing import Final
+from uuid import UUID
+
+from provisioner.instance import UserId
+from provisioner.store.database import Tables, queries
+
+_queries: Final = queries("journal")
+
+
+class Journal(Tables):
+    """The part of `ports.Store` about `step_times`, whose docstrings hold here, and the audit log."""
+
+    async def journal(self, instance_id: UUID, *, path: str, steps: Mapping[str, float]) -> None:
+        await _queries.add_step_times(
+            self._pool,
+            instance_id=instance_id,
+            path=path,
+            steps=list(steps),
+            took_s=list(steps.values()),
+            now=self._clock.now(),
+        )
+
+    async def usual(self) -> Mapping[tuple[str, str], float]:
+        rows = _queries.usual_step_times(self._pool)
+        return {(row["path"], row["step"]): row["took_s"] async for row in rows}
+
+    async def append_audit(
+        self, actor: str, action: str, user_id: UserId | None, detail: Mapping[str, object] | None = None
+    ) -> None:
+        """Write down what was done without a change of state. Steps of an Instance write their own rows."""
+        await _queries.append_audit(
+            self._pool,
+            actor=actor,
+            action=action,
+            user_id=user_id,
+            detail=json.dumps(dict(detail or {})),
+            now=self._clock.now(),
+        )

@@ -1,0 +1,37 @@
+"""Leases in Postgres: who works on an Instance now."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from provisioner.errors import Moved
+from provisioner.instance import UserId
+from provisioner.ports import Lease
+from provisioner.store.database import Tables, queries
+
+_queries: Final = queries("leases")
+
+
+class Leases(Tables):
+    """The part of `ports.Store` about `instance_leases`; its docstrings hold here.
+
+    Times are the replica's own. A clock that runs ahead takes leases early, which wastes work and breaks nothing:
+    every write is bound to the fence, and only the latest one counts.
+    """
+
+    async def acquire(self, user_id: UserId, *, owner: str, ttl: timedelta) -> Lease | None:
+        now = self._clock.now()
+        row = await _queries.acquire_lease(self._pool, user_id=user_id, owner=owner, until=now + ttl, now=now)
+        return Lease(user_id=user_id, owner=owner, fence=row["fence"], until=now + ttl) if row else None
+
+    async def renew(self, lease: Lease, *, ttl: timedelta) -> Lease:
+        longer = replace(lease, until=self._clock.now() + ttl)
+        fence = await _queries.renew_lease(
+            self._pool, user_id=lease.user_id, owner=lease.owner, fence=lease.fence, until=longer.until
+        )
+        if fence is None:
+            raise Moved(f"the lease on the Instance of {lease.user_id} was lost")
+        return longer
+
+    async def release(self, lease: Lease) -> None:
+        await _queries.release_lease(self._pool, user_id=lease.user_id, owner=lease.owner, fence=lease.fence)

@@ -1,0 +1,39 @@
+"""The whole store: every part of `ports.Store`, over one pool."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from provisioner.clock import Clock
+from provisioner.instance import UserId
+from provisioner.ports import Store
+from provisioner.store.changes import listen
+from provisioner.store.instances import Instances
+from provisioner.store.journal import Journal
+from provisioner.store.leases import Leases
+from provisioner.store.queue import Queue
+
+
+class PostgresStore(Instances, Leases, Queue, Journal):
+    """`ports.Store` on Postgres, and `append_audit` besides.
+
+    `pool` comes from `database.connect`. `listen_dsn` leads to the same database for `changes`, not through a
+    transaction pooler. All times in the rows are `clock`'s.
+    """
+
+    def __init__(self, pool: Any, clock: Clock, *, listen_dsn: str) -> None:
+        super().__init__(pool, clock)
+        self._listen_dsn = listen_dsn
+
+    async def changes(self) -> AsyncGenerator[UserId | None, None]:
+        """See `ports.Store`. The first item is None: from then on nothing is missed unsaid."""
+        async with aclosing(listen(self._listen_dsn, "instance_changed", self._clock)) as words:
+            async for word in words:
+                yield None if word is None else UserId(UUID(word))
+
+
+if TYPE_CHECKING:
+
+    def _is_a_store(store: PostgresStore) -> Store:
+        return store

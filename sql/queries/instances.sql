@@ -1,0 +1,134 @@
+-- name: create_instance(user_id, email, app_name, machine_name, region, image, actor, now)^
+-- The user's new row in PROVISIONING, with its audit row. No row back: there is one already.
+with made as (
+  insert into public.user_instances as i
+    (user_id, email, state, app_name, machine_name, region, image, last_active, state_since, created_at)
+  values (:user_id, :email, 'provisioning', :app_name, :machine_name, :region, :image, :now, :now, :now)
+  on conflict (user_id) do nothing
+  returning *
+), audited as (
+  insert into gateway.audit_log (at, actor, action, user_id, to_state)
+  select :now, :actor, 'create', user_id, state from made
+)
+select * from made;
+
+-- name: find_instance(user_id)^
+select * from public.user_instances where user_id = :user_id;
+
+-- name: page_of_instances(state, after, most)
+-- In order of user_id; `state` and `after` may be null.
+select * from public.user_instances
+where (:state::text is null or state = :state) and (:after::uuid is null or user_id > :after)
+order by user_id
+limit :most;
+
+-- name: move_instance(user_id, from_state, to_state, action, actor, error, detail, owner, fence, now)^
+-- One step of the life, with its audit row. No row back: somebody else moved it first, or the lease was lost.
+-- The lease is locked, not just read: else another replica could take it between our look and our commit.
+with held as materialized (
+  select from gateway.instance_leases
+  where user_id = :user_id and owner = :owner and fence = :fence
+  for share
+), moved as (
+  update public.user_instances
+  set state = :to_state, state_since = :now, error = :error
+  where user_id = :user_id and state = :from_state and (:fence::bigint is null or exists (select from held))
+  returning *
+), audited as (
+  insert into gateway.audit_log (at, actor, action, user_id, from_state, to_state, detail)
+  select :now, :actor, :action, user_id, :from_state, :to_state, :detail::jsonb from moved
+)
+select * from moved;
+
+-- name: record_ids(user_id, owner, fence, volume_id, machine_id, private_ip, region)^
+-- Write back what Fly told, leaving as it is what is null. No row back: the lease was lost.
+with held as materialized (
+  select from gateway.instance_leases
+  where user_id = :user_id and owner = :owner and fence = :fence
+  for share
+)
+update public.user_instances
+set volume_id = coalesce(:volume_id, volume_id),
+    machine_id = coalesce(:machine_id, machine_id),
+    private_ip = coalesce(:private_ip, private_ip),
+    region = coalesce(:region, region)
+where user_id = :user_id and exists (select from held)
+returning *;
+
+-- name: forget_machine(user_id, owner, fence)^
+-- The Machine is gone, the volume stays. No row back: the lease was lost, or the Instance counts as serving and has
+-- to be moved first.
+with held as materialized (
+  select from gateway.instance_leases
+  where user_id = :user_id and owner = :owner and fence = :fence
+  for share
+)
+update public.user_instances
+set machine_id = null, private_ip = null
+where user_id = :user_id and state not in ('active', 'draining') and exists (select from held)
+returning *;
+
+-- name: remove_instance(user_id, owner, fence, actor, now)^
+-- Delete a DELETING row, its place in the queue (by cascade) and its lease; the audit log keeps what it was.
+-- No row back: it was not DELETING, or the lease was lost.
+with held as materialized (
+  select from gateway.instance_leases
+  where user_id = :user_id and owner = :owner and fence = :fence
+  for update
+), removed as (
+  delete from public.user_instances
+  where user_id = :user_id and state = 'deleting' and exists (select from held)
+  returning *
+), released as (
+  delete from gateway.instance_leases where user_id in (select user_id from removed)
+), audited as (
+  insert into gateway.audit_log (at, actor, action, user_id, from_state, detail)
+  select :now, :actor, 'remove', user_id, state,
+    jsonb_build_object('instance', id, 'app', app_name, 'machine', machine_name)
+  from removed
+)
+select * from removed;
+
+-- name: touch_instances(user_ids, ats)!
+-- Move last_active forward, never back. Rows are locked in order of user_id, so that two replicas that touch the same
+-- users never wait for each other in a circle.
+with latest as (
+  select user_id, max(at) as at
+  from unnest(:user_ids::uuid[], :ats::timestamptz[]) as touched (user_id, at)
+  group by user_id
+), stale as materialized (
+  select i.user_id, latest.at
+  from public.user_instances i join latest using (user_id)
+  where i.last_active < latest.at
+  order by i.user_id
+  for no key update of i
+)
+update public.user_instances i
+set last_active = greatest(i.last_active, stale.at)
+from stale
+where i.user_id = stale.user_id;
+
+-- name: quiet_instances(before, most)
+-- Awake and without activity since `before`, longest quiet first.
+select * from public.user_instances
+where state = 'active' and last_active < :before
+order by last_active
+limit :most;
+
+-- name: asleep_instances(before, most)
+-- Suspended since before `before`, longest asleep first.
+select * from public.user_instances
+where state = 'suspended' and state_since < :before
+order by state_since
+limit :most;
+
+-- name: unfinished_instances(now, most)
+-- Half-done work that nobody is at, oldest first. FAILED is not: it waits in the queue.
+select i.* from public.user_instances i
+where i.state in ('provisioning', 'draining', 'suspending', 'stopping', 'waking', 'deleting')
+  and not exists (
+    select from gateway.instance_leases l
+    where l.user_id = i.user_id and l.owner is not null and l.until > :now
+  )
+order by i.state_since
+limit :most;

@@ -1,0 +1,337 @@
+-- The whole schema as it is now, in an order to read. Nobody applies this file: databases are brought here by
+-- `migrations/`, and a test proves that those arrive at exactly this.
+--
+-- public    what a user may see of their own, through Supabase's Data API and row level security
+-- gateway   what only the gateway may see
+--
+-- Times are UTC instants. No table refers to auth.users: a user may be deleted at Supabase at any moment, and what we
+-- still have to undo or to bill must not vanish with them. Written for Postgres 15 to 18.
+
+-- Roles and schemas ---------------------------------------------------------------------------------------------------
+
+-- The role that the gateway's login is a member of. Hosted `postgres` has BYPASSRLS and needs it not; every plain
+-- login (`create role … login in role jarvis_gateway`) gets all its rights from here. Roles belong to the whole
+-- server, so a second database, or a second migration at the same moment, finds it made.
+do $$
+begin
+  create role jarvis_gateway nologin;
+exception when duplicate_object or unique_violation then
+  null;
+end
+$$;
+
+-- Private: the Data API never sees this schema.
+create schema gateway;
+comment on schema gateway is 'Private to the gateway: not exposed to the Data API, no rights for anon or authenticated.';
+revoke all on schema gateway from public;
+grant usage on schema gateway to jarvis_gateway;
+
+-- What triggers do ----------------------------------------------------------------------------------------------------
+
+create function gateway.stamp_update() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  new.updated_at := now();
+  return new;
+end
+$$;
+comment on function gateway.stamp_update() is 'Keeps updated_at true whoever writes.';
+revoke all on function gateway.stamp_update() from public;
+
+create function gateway.announce_instance() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  -- "update of" fires for a column that is merely named in SET; replicas hear only of what really changed.
+  if tg_op = 'UPDATE' and (old.state, old.private_ip, old.machine_id)
+      is not distinct from (new.state, new.private_ip, new.machine_id) then
+    return null;
+  end if;
+  perform pg_catalog.pg_notify('instance_changed', coalesce(new.user_id, old.user_id)::text);
+  return null;
+end
+$$;
+comment on function gateway.announce_instance() is 'Tells every replica to drop what it cached about this user.';
+revoke all on function gateway.announce_instance() from public;
+
+create function gateway.announce_session_end() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  perform pg_catalog.pg_notify('session_ended', pg_catalog.encode(old.id_hash, 'hex'));
+  return null;
+end
+$$;
+comment on function gateway.announce_session_end() is 'A sign-out here ends the session in every replica''s memory.';
+revoke all on function gateway.announce_session_end() from public;
+
+create function gateway.refuse_change() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  raise exception '% is append only: % refused', tg_table_name, tg_op using errcode = 'insufficient_privilege';
+end
+$$;
+comment on function gateway.refuse_change() is 'Binds also those whom grants do not bind: the owner and superusers.';
+revoke all on function gateway.refuse_change() from public;
+
+-- public.user_instances -----------------------------------------------------------------------------------------------
+
+create table public.user_instances (
+  -- No foreign key to auth.users: the row must outlive its user until the Machine is destroyed at Fly, or nothing
+  -- would know any more that there is something to destroy.
+  user_id uuid not null constraint user_instances_pkey primary key,
+  id uuid not null default gen_random_uuid() constraint user_instances_id_key unique,
+  email text not null,
+  state text not null,
+  app_name text not null,
+  machine_name text not null,
+  region text not null,
+  machine_id text,
+  volume_id text,
+  private_ip text,
+  image text not null,
+  error text,
+  last_active timestamptz not null default now(),
+  state_since timestamptz not null default now(),
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+
+  constraint user_instances_state_known check (state in (
+    'provisioning', 'active', 'draining', 'suspending', 'suspended', 'stopping', 'stopped', 'waking', 'failed',
+    'deleting'
+  )),
+  -- DRAINING too: a hit leads from there straight back to ACTIVE.
+  constraint user_instances_serving_has_endpoint check (
+    state not in ('active', 'draining') or (machine_id is not null and private_ip is not null)
+  ),
+  constraint user_instances_machine_name_key unique (app_name, machine_name),
+  constraint user_instances_machine_id_key unique (app_name, machine_id)
+);
+comment on table public.user_instances is 'One user''s environment, with or without a Machine at Fly. At most one each.';
+comment on column public.user_instances.id is 'Names the Instance in Fly metadata; the Guard''s key is derived from it.';
+comment on column public.user_instances.state is 'Moved only by compare-and-set along provisioner.instance.STEPS.';
+comment on column public.user_instances.private_ip is 'An IP literal; host:port only where the Machine is a local process.';
+comment on column public.user_instances.last_active is 'Latest activity, written in batches; never moves back.';
+
+-- The sweeper's questions: who is quiet, who slept long, what is left half done.
+create index user_instances_quiet on public.user_instances (last_active) where state = 'active';
+create index user_instances_asleep on public.user_instances (state_since) where state = 'suspended';
+create index user_instances_unfinished on public.user_instances (state_since)
+  where state in ('provisioning', 'draining', 'suspending', 'stopping', 'waking', 'deleting');
+-- The operator's: a page of those in one state.
+create index user_instances_by_state on public.user_instances (state, user_id);
+
+create trigger stamp_update before update on public.user_instances
+  for each row execute function gateway.stamp_update();
+
+create trigger announce after insert or delete or update of state, private_ip, machine_id on public.user_instances
+  for each row execute function gateway.announce_instance();
+
+-- Hosted projects grant everything in public to the API roles by default: take it back, then give what is meant.
+-- A user sees how their Instance is, not where it is. The service key reads only: a write past the gateway would
+-- be a step without its audit row.
+alter table public.user_instances enable row level security;
+revoke all on public.user_instances from public, anon, authenticated, service_role;
+grant select (user_id, email, state, region, last_active, state_since, created_at, updated_at)
+  on public.user_instances to authenticated;
+grant select on public.user_instances to service_role;
+grant select, insert, update, delete on public.user_instances to jarvis_gateway;
+create policy own_row on public.user_instances for select to authenticated
+  using ((select auth.uid()) = user_id);
+create policy gateway_all on public.user_instances to jarvis_gateway using (true) with check (true);
+
+-- public.provisioning_queue -------------------------------------------------------------------------------------------
+
+create table public.provisioning_queue (
+  -- With the Instance goes its place in the queue.
+  user_id uuid not null constraint provisioning_queue_pkey primary key
+    constraint provisioning_queue_instance references public.user_instances (user_id) on delete cascade,
+  error text not null,
+  retry_count integer not null default 0,
+  next_retry_at timestamptz not null,
+  status text not null default 'waiting',
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+
+  constraint provisioning_queue_status_known check (status in ('waiting', 'dead')),
+  constraint provisioning_queue_retry_count_natural check (retry_count >= 0)
+);
+comment on table public.provisioning_queue is 'Provisionings that failed and will be tried again.';
+comment on column public.provisioning_queue.error is 'What went wrong last, for the operator.';
+comment on column public.provisioning_queue.retry_count is 'Failures after the first.';
+comment on column public.provisioning_queue.status is 'dead: given up until an operator or the user asks again.';
+
+create index provisioning_queue_due on public.provisioning_queue (next_retry_at) where status = 'waiting';
+create index provisioning_queue_place on public.provisioning_queue (created_at, user_id) where status = 'waiting';
+
+create trigger stamp_update before update on public.provisioning_queue
+  for each row execute function gateway.stamp_update();
+
+alter table public.provisioning_queue enable row level security;
+revoke all on public.provisioning_queue from public, anon, authenticated, service_role;
+grant select (user_id, retry_count, next_retry_at, status, created_at) on public.provisioning_queue to authenticated;
+grant select on public.provisioning_queue to service_role;
+grant select, insert, update, delete on public.provisioning_queue to jarvis_gateway;
+create policy own_row on public.provisioning_queue for select to authenticated
+  using ((select auth.uid()) = user_id);
+create policy gateway_all on public.provisioning_queue to jarvis_gateway using (true) with check (true);
+
+-- public.user_subscriptions -------------------------------------------------------------------------------------------
+
+create table public.user_subscriptions (
+  user_id uuid not null constraint user_subscriptions_pkey primary key,
+  plan text not null default 'free',
+  status text not null default 'active',
+  current_period_end timestamptz,
+  provider text,
+  provider_customer_id text,
+  provider_subscription_id text,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now(),
+
+  constraint user_subscriptions_plan_known check (plan in ('free', 'starter', 'pro', 'enterprise')),
+  constraint user_subscriptions_status_known check (status in ('active', 'trialing', 'past_due', 'canceled')),
+  -- Two users never share one paid subscription; many have none.
+  constraint user_subscriptions_provider_key unique (provider, provider_subscription_id)
+);
+comment on table public.user_subscriptions is 'The plan a user pays for. No row means free.';
+comment on column public.user_subscriptions.provider_customer_id is 'The payment provider''s names for user and contract.';
+
+create trigger stamp_update before update on public.user_subscriptions
+  for each row execute function gateway.stamp_update();
+
+alter table public.user_subscriptions enable row level security;
+revoke all on public.user_subscriptions from public, anon, authenticated, service_role;
+grant select (user_id, plan, status, current_period_end, created_at, updated_at)
+  on public.user_subscriptions to authenticated;
+grant select on public.user_subscriptions to service_role;
+grant select, insert, update, delete on public.user_subscriptions to jarvis_gateway;
+create policy own_row on public.user_subscriptions for select to authenticated
+  using ((select auth.uid()) = user_id);
+create policy gateway_all on public.user_subscriptions to jarvis_gateway using (true) with check (true);
+
+-- public.instance_usage -----------------------------------------------------------------------------------------------
+
+create table public.instance_usage (
+  user_id uuid not null,
+  day date not null,
+  awake_seconds bigint not null default 0,
+  requests bigint not null default 0,
+  llm_input_tokens bigint not null default 0,
+  llm_output_tokens bigint not null default 0,
+  llm_cost_micros bigint not null default 0,
+  bytes_in bigint not null default 0,
+  bytes_out bigint not null default 0,
+
+  constraint instance_usage_pkey primary key (user_id, day),
+  -- A meter only counts up; a negative number is a bug that must not reach a bill.
+  constraint instance_usage_natural check (
+    least(awake_seconds, requests, llm_input_tokens, llm_output_tokens, llm_cost_micros, bytes_in, bytes_out) >= 0
+  )
+);
+comment on table public.instance_usage is 'What a user consumed on one UTC day. Outlives the Instance: it is what is billed.';
+comment on column public.instance_usage.llm_cost_micros is 'Millionths of a US dollar.';
+comment on column public.instance_usage.bytes_in is 'Towards the Machine.';
+comment on column public.instance_usage.bytes_out is 'Towards the user.';
+
+create index instance_usage_by_day on public.instance_usage (day);
+
+alter table public.instance_usage enable row level security;
+revoke all on public.instance_usage from public, anon, authenticated, service_role;
+grant select on public.instance_usage to authenticated, service_role;
+grant select, insert, update, delete on public.instance_usage to jarvis_gateway;
+create policy own_row on public.instance_usage for select to authenticated
+  using ((select auth.uid()) = user_id);
+create policy gateway_all on public.instance_usage to jarvis_gateway using (true) with check (true);
+
+-- gateway.sessions ----------------------------------------------------------------------------------------------------
+
+create table gateway.sessions (
+  id_hash bytea not null constraint sessions_pkey primary key,
+  user_id uuid not null,
+  supabase_session_id uuid,
+  email text not null,
+  access_token bytea not null,
+  refresh_token bytea not null,
+  access_expires_at timestamptz not null,
+  claims jsonb not null,
+  created_at timestamptz not null default now(),
+  last_seen_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  user_agent text,
+  ip inet,
+
+  constraint sessions_id_hash_is_sha256 check (octet_length(id_hash) = 32)
+);
+comment on table gateway.sessions is 'Who is signed in on which browser.';
+comment on column gateway.sessions.id_hash is 'SHA-256 of the cookie''s value: this table alone opens no session.';
+comment on column gateway.sessions.access_token is 'Encrypted by the gateway, like refresh_token.';
+comment on column gateway.sessions.claims is 'The verified claims of the access token, as of the latest refresh.';
+
+create index sessions_by_user on gateway.sessions (user_id);
+create index sessions_by_supabase_session on gateway.sessions (supabase_session_id);
+create index sessions_by_expiry on gateway.sessions (expires_at);
+
+create trigger announce_end after delete on gateway.sessions
+  for each row execute function gateway.announce_session_end();
+
+grant select, insert, update, delete on gateway.sessions to jarvis_gateway;
+
+-- gateway.instance_leases ---------------------------------------------------------------------------------------------
+
+-- One sequence for all: a fence never comes twice, not even for a user who was deleted and came back.
+create sequence gateway.lease_fences;
+
+create table gateway.instance_leases (
+  user_id uuid not null constraint instance_leases_pkey primary key,
+  owner text,
+  fence bigint not null default nextval('gateway.lease_fences'),
+  until timestamptz not null
+);
+comment on table gateway.instance_leases is 'The right of one replica to work on one Instance for a while.';
+comment on column gateway.instance_leases.owner is 'Null: given back.';
+comment on column gateway.instance_leases.fence is 'Grows with every acquisition; a write with an older one is refused.';
+
+grant select, insert, update, delete on gateway.instance_leases to jarvis_gateway;
+grant usage on sequence gateway.lease_fences to jarvis_gateway;
+
+-- gateway.audit_log ---------------------------------------------------------------------------------------------------
+
+create table gateway.audit_log (
+  id bigint generated always as identity constraint audit_log_pkey primary key,
+  at timestamptz not null default now(),
+  actor text not null,
+  action text not null,
+  user_id uuid,
+  from_state text,
+  to_state text,
+  detail jsonb not null default '{}'
+);
+comment on table gateway.audit_log is 'Everything that was done, and by whom. Rows are only ever added.';
+comment on column gateway.audit_log.actor is 'A user id, an operator''s name, or a part of the gateway such as "sweeper".';
+
+create index audit_log_by_user on gateway.audit_log (user_id, id);
+create index audit_log_by_time on gateway.audit_log (at);
+
+create trigger append_only before update or delete or truncate on gateway.audit_log
+  for each statement execute function gateway.refuse_change();
+-- Also where session_replication_role silences ordinary triggers.
+alter table gateway.audit_log enable always trigger append_only;
+
+grant select, insert on gateway.audit_log to jarvis_gateway;
+
+-- gateway.step_times --------------------------------------------------------------------------------------------------
+
+create table gateway.step_times (
+  instance_id uuid not null,
+  path text not null,
+  step text not null,
+  took_s double precision not null,
+  at timestamptz not null default now(),
+
+  constraint step_times_took_natural check (took_s >= 0)
+);
+comment on table gateway.step_times is 'How long the steps of recent wakes and provisionings took, to tell users what to expect.';
+comment on column gateway.step_times.path is '"provision", "resume" or "start".';
+
+create index step_times_latest on gateway.step_times (path, at desc);
+
+grant select, insert, delete on gateway.step_times to jarvis_gateway;

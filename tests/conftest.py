@@ -1,0 +1,23 @@
+"""Fixtures for every area."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from localcloud.database import Database
+from tests.parts.postgres import Server, postgres_server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def postgres() -> AsyncIterator[Server]:
+    """A running Postgres for all tests of this process."""
+    async with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def database(postgres: Server) -> AsyncIterator[Database]:
+    """A fresh, migrated database: `.dsn` as the product's plain role, `.admin_dsn` as superuser."""
+    async with postgres.fresh() as fresh:
+        yield fresh
