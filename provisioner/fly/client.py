@@ -1,0 +1,121 @@
+"""Fly as a `provisioner.ports.Cloud`."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Self
+
+import httpx
+
+from provisioner.clock import Clock, SystemClock
+from provisioner.errors import NotThere, WrongState
+from provisioner.fly import apps, calls, starting, waiting
+from provisioner.fly.creating import Newborns, create_or_adopt
+from provisioner.fly.settings import FlySettings
+from provisioner.fly.wire import Wire
+from provisioner.instance import MachineId
+from provisioner.ports import Cloud, Guest, Machine, MachineSpec, MachineState, Volume
+
+_POOL: Final = httpx.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=30)
+_GONE: Final = (MachineState.DESTROYED, MachineState.DESTROYING)
+_ASLEEP: Final = (MachineState.SUSPENDED, MachineState.SUSPENDING)
+_DOWN: Final = (MachineState.STOPPED, MachineState.STOPPING)
+
+
+class FlyClient:
+    """Every call keeps Fly's rate limits, repeats itself where that is safe, and raises only CloudErrors.
+
+    ValueError means a bug of ours: an app or id that cannot be one. For one event loop; concurrent calls are fine.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, settings: FlySettings, clock: Clock) -> None:
+        """`http` stays the caller's to close."""
+        self._settings, self._clock = settings, clock
+        self._wire = Wire(http, settings, clock)
+        self._newborns = Newborns(clock)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: FlySettings, clock: Clock | None = None) -> AsyncIterator[Self]:
+        """A client with connections of its own, closed at the end."""
+        # trust_env: proxies named in the environment must neither see the token nor stand before a local Fly.
+        async with httpx.AsyncClient(limits=_POOL, trust_env=False) as http:
+            yield cls(http, settings, clock or SystemClock())
+
+    async def ensure_app(self, app: str, org_slug: str | None = None) -> None:
+        """Make `app` unless it is there. Raises NameTaken if it belongs to another organisation."""
+        await apps.ensure_app(self._wire, self._clock, app, org_slug or self._settings.org_slug)
+
+    async def create_volume(self, app: str, *, name: str, region: str, size_gb: int, guest: Guest) -> Volume:
+        """Not idempotent, as volume names are not unique: after CloudSilent or CloudBroken one may be there."""
+        return await self._wire.send(calls.create_volume(app, name=name, region=region, size_gb=size_gb, guest=guest))
+
+    async def volumes(self, app: str) -> Sequence[Volume]:
+        return await self._wire.send(calls.list_volumes(app))
+
+    async def delete_volume(self, app: str, volume_id: str) -> None:
+        with suppress(NotThere):
+            await self._wire.send(calls.delete_volume(app, volume_id))
+
+    async def create_machine(self, app: str, spec: MachineSpec) -> Machine:
+        return await create_or_adopt(self._wire, self._clock, self._newborns, app, spec)
+
+    async def machine(self, app: str, machine_id: MachineId) -> Machine | None:
+        try:
+            found = await self._newborns.send(self._wire, calls.get_machine(app, machine_id))
+        except NotThere:
+            return None
+        return None if found.state is MachineState.DESTROYED else found
+
+    async def machines(self, app: str, metadata: Mapping[str, str]) -> Sequence[Machine]:
+        """Those that carry all of `metadata`, and are not `destroyed`.
+
+        What Fly selects is compared once more, because callers destroy by it; a Machine whose host is down may come
+        without its metadata, and then Fly's word counts.
+        """
+        listed = await self._wire.send(calls.list_machines(app, metadata))
+        return [
+            machine
+            for machine in listed
+            if machine.state is not MachineState.DESTROYED
+            and (metadata.items() <= machine.metadata.items() or not (machine.host_ok or machine.metadata))
+        ]
+
+    async def start(self, app: str, machine_id: MachineId) -> None:
+        await starting.start(self._wire, self._clock, app, machine_id)
+
+    async def stop(self, app: str, machine_id: MachineId, *, signal: str, timeout: timedelta) -> None:
+        """Success also if it is `stopped` or `stopping` already. Stopping a suspended one gives up its snapshot."""
+        try:
+            await self._wire.send(calls.stop(app, machine_id, signal=signal, timeout=timeout))
+        except WrongState as error:
+            if error.current not in _DOWN:
+                raise
+
+    async def suspend(self, app: str, machine_id: MachineId) -> None:
+        """Returns before the snapshot is written. Success also if it is `suspended` or `suspending` already."""
+        try:
+            await self._wire.send(calls.suspend(app, machine_id))
+        except WrongState as error:
+            if error.current not in _ASLEEP:
+                raise
+
+    async def wait(
+        self, app: str, machine: Machine, states: Sequence[MachineState], *, timeout: timedelta
+    ) -> MachineState:
+        return await waiting.wait(self._wire, self._clock, self._newborns, app, machine, states, timeout=timeout)
+
+    async def destroy(self, app: str, machine_id: MachineId) -> None:
+        try:
+            await self._wire.send(calls.destroy(app, machine_id))
+        except NotThere:
+            pass
+        except WrongState as error:
+            if error.current not in _GONE:
+                raise
+
+
+if TYPE_CHECKING:
+
+    def _fits(client: FlyClient) -> Cloud:
+        return client

@@ -1,0 +1,158 @@
+"""Fly's JSON ↔ our shapes: reads Machines and Volumes, writes the bodies that create them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from provisioner.instance import MachineId
+from provisioner.ports import Guest, Machine, MachineSpec, MachineState, Volume
+
+MOUNT_PATH: Final = "/data"
+STOP_SIGNAL: Final = "SIGTERM"
+STOP_TIMEOUT: Final = timedelta(seconds=10)
+
+
+def machine_of(payload: object) -> Machine:
+    """The Machine that `payload` describes. Raises ValueError if it describes none.
+
+    While the host is not reachable Fly leaves `config` out and sends what it remembers as `incomplete_config`: good
+    enough to know a Machine by, never to update or recreate one from. A state we have never met is UNKNOWN.
+    """
+    fields = _mapping(payload)
+    config = _mapping(fields.get("config") or fields.get("incomplete_config") or {})
+    metadata = _mapping(config.get("metadata") or {})
+    mounts = [_mapping(mount) for mount in _sequence(config.get("mounts") or [])]
+    return Machine(
+        id=MachineId(_required(fields, "id")),
+        name=_text(fields, "name"),
+        state=state_of(fields.get("state")),
+        region=_text(fields, "region"),
+        version=_text(fields, "instance_id") or _text(fields, "version"),
+        private_ip=_text(fields, "private_ip") or None,
+        volume_id=next((_text(mount, "volume") for mount in mounts if mount.get("volume")), None),
+        image=_text(config, "image") or _image(_mapping(fields.get("image_ref") or {})),
+        metadata={key: value for key, value in metadata.items() if isinstance(value, str)},
+        host_ok=(fields.get("host_status") or "ok") == "ok",
+    )
+
+
+def machines_of(payload: object) -> list[Machine]:
+    """Raises ValueError."""
+    return [machine_of(item) for item in _sequence(payload)]
+
+
+def volume_of(payload: object) -> Volume:
+    """The Volume that `payload` describes. Raises ValueError if it describes none."""
+    fields = _mapping(payload)
+    size_gb = fields.get("size_gb")
+    return Volume(
+        id=_required(fields, "id"),
+        name=_text(fields, "name"),
+        state=_text(fields, "state"),
+        region=_text(fields, "region"),
+        size_gb=size_gb if isinstance(size_gb, int) else 0,
+        attached_machine_id=MachineId(attached) if (attached := _text(fields, "attached_machine_id")) else None,
+    )
+
+
+def volumes_of(payload: object) -> list[Volume]:
+    """Raises ValueError."""
+    return [volume_of(item) for item in _sequence(payload)]
+
+
+def reached_of(payload: object) -> MachineState | None:
+    """The state a wait ended in; None if the answer does not say, as all its fields are optional."""
+    state = payload.get("state") if isinstance(payload, dict) else None
+    return state_of(state) if state else None
+
+
+def organisation_of(payload: object) -> str:
+    """The slug of the organisation that owns an app, or "" if Fly does not say. Raises ValueError."""
+    return _text(_mapping(_mapping(payload).get("organization") or {}), "slug")
+
+
+def state_of(word: object) -> MachineState:
+    try:
+        return MachineState(word)  # type: ignore[arg-type]
+    except ValueError:
+        return MachineState.UNKNOWN
+
+
+def machine_body(spec: MachineSpec) -> dict[str, object]:
+    """The body that creates a user's Machine.
+
+    No service, so Fly Proxy can neither reach, wake nor stop it; no swap, as that would rule out suspending.
+    """
+    return {
+        "name": spec.name,
+        "region": spec.region,
+        "config": {
+            "image": spec.image,
+            "guest": _guest(spec.guest),
+            "env": dict(spec.env),
+            "metadata": dict(spec.metadata),
+            "mounts": [{"volume": spec.volume_id, "path": MOUNT_PATH}],
+            "services": [],
+            "restart": {"policy": "on-failure", "max_retries": 10},
+            "stop_config": {"signal": STOP_SIGNAL, "timeout": go_duration(STOP_TIMEOUT)},
+            "auto_destroy": False,
+        },
+    }
+
+
+def volume_body(*, name: str, region: str, size_gb: int, guest: Guest) -> dict[str, object]:
+    """The body that creates a user's disk, on a host that has room for `guest` too.
+
+    `require_unique_zone` is off: it keeps volumes of one *name* in different zones, and all our users' have one name.
+    """
+    return {
+        "name": name,
+        "region": region,
+        "size_gb": size_gb,
+        "encrypted": True,
+        "fstype": "ext4",
+        "require_unique_zone": False,
+        "auto_backup_enabled": True,
+        "snapshot_retention": 5,  # days, Fly's default, said aloud
+        "compute": _guest(guest),
+    }
+
+
+def go_duration(duration: timedelta) -> str:
+    """As Go's time.ParseDuration reads it, to the millisecond."""
+    seconds, rest = divmod(round(duration.total_seconds() * 1000), 1000)
+    return f"{seconds}s" if not rest else f"{seconds}.{rest:03d}s"
+
+
+def _guest(guest: Guest) -> dict[str, object]:
+    return {"cpu_kind": guest.cpu_kind, "cpus": guest.cpus, "memory_mb": guest.memory_mb}
+
+
+def _image(ref: Mapping[str, object]) -> str:
+    """`registry/repository@digest`, or with the tag where there is no digest."""
+    name = "/".join(part for part in (_text(ref, "registry"), _text(ref, "repository")) if part)
+    digest, tag = _text(ref, "digest"), _text(ref, "tag")
+    return f"{name}@{digest}" if digest else f"{name}:{tag}" if tag else name
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError(f"expected an object, got {type(value).__name__}")
+    return value
+
+
+def _sequence(value: object) -> Sequence[object]:
+    if not isinstance(value, list):
+        raise ValueError(f"expected a list, got {type(value).__name__}")
+    return value
+
+
+def _text(fields: Mapping[str, object], key: str) -> str:
+    value = fields.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _required(fields: Mapping[str, object], key: str) -> str:
+    if not (value := _text(fields, key)):
+        raise ValueError(f"no {key}")
+    return value

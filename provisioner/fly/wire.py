@@ -1,0 +1,117 @@
+"""One call, sent: its turn, its time limits, its repeats where they are safe, its line in the log."""
+
+import asyncio
+import json
+from contextlib import suppress
+from itertools import count
+from typing import Final, TypeVar
+
+import httpx
+import structlog
+
+from provisioner.clock import Clock
+from provisioner.errors import CloudBroken, CloudSilent, CloudUnreachable, RateLimited
+from provisioner.fly.calls import Call
+from provisioner.fly.faults import fault
+from provisioner.fly.limits import Limits
+from provisioner.fly.settings import FlySettings
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+TRIES: Final = 3
+_SHORTEST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 1.0
+_SPARE: Final = 5.0  # seconds beyond the longest silence we bear, for answers that trickle
+_NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+
+
+class Wire:
+    """Sends calls over an `http` client that somebody else opens and closes. Concurrent calls are fine."""
+
+    def __init__(self, http: httpx.AsyncClient, settings: FlySettings, clock: Clock) -> None:
+        self._http, self._settings, self._clock = http, settings, clock
+        self._limits = Limits(clock)
+
+    async def send(self, call: Call[T], *, tries: int = TRIES) -> T:
+        """What Fly answered.
+
+        Sent again, up to `tries` times in all: whatever was certainly not done (no connection; 429, after the pause
+        Fly asked for), and calls that may be done twice when the outcome is unknown. Raises CloudError.
+        """
+        patience = self._clock.monotonic() + self._settings.patience.total_seconds()
+        for attempt in count(1):
+            await self._limits.admit(call.action, call.target, deadline=patience)
+            try:
+                return await self._once(call, attempt)
+            except RateLimited as error:
+                pause = self._pause(attempt) if error.retry_after is None else error.retry_after
+                self._limits.pause(call.action, call.target, pause)
+                if attempt >= tries or self._clock.monotonic() + pause > patience:
+                    raise
+            except CloudUnreachable:
+                if attempt >= tries:
+                    raise
+                await self._clock.sleep(self._pause(attempt))
+            except (CloudSilent, CloudBroken):
+                if attempt >= tries or not call.repeatable:
+                    raise
+                await self._clock.sleep(self._pause(attempt))
+        raise AssertionError("unreachable")
+
+    def _pause(self, attempt: int) -> float:
+        """100 ms, growing threefold to 1 s, with chance on top so that callers do not march in step."""
+        return min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 3.0 ** (attempt - 1) * (1 + self._clock.jitter()))
+
+    async def _once(self, call: Call[T], attempt: int) -> T:
+        began = self._clock.monotonic()
+        answer: httpx.Response | None = None
+        failure: str | None = None
+        try:
+            answer = await self._exchange(call)
+            return self._read(call, answer)
+        except BaseException as error:
+            failure = type(error).__name__
+            raise
+        finally:
+            log.info(
+                "fly_called",
+                action=call.action,
+                app=call.app,
+                id=call.target,
+                status=answer.status_code if answer is not None else None,
+                request_id=answer.headers.get("fly-request-id") if answer is not None else None,
+                took_s=round(self._clock.monotonic() - began, 3),
+                attempt=attempt,
+                failure=failure,
+            )
+
+    async def _exchange(self, call: Call[T]) -> httpx.Response:
+        """The answer to one request, whatever its status. Messages name the failure only: httpx quotes headers."""
+        settings = self._settings
+        usual = settings.ask_timeout if call.method == "GET" else settings.act_timeout
+        read_s = call.hold.total_seconds() + (_SPARE if call.hold else usual.total_seconds())
+        connect_s = settings.connect_timeout.total_seconds()
+        try:
+            async with asyncio.timeout(connect_s + read_s + _SPARE):
+                return await self._http.request(
+                    call.method,
+                    settings.api_url + call.path,
+                    params=list(call.params),
+                    json=call.body,
+                    headers={"Authorization": settings.authorization, "Accept": "application/json"},
+                    timeout=httpx.Timeout(read_s, connect=connect_s, pool=connect_s),
+                    follow_redirects=False,
+                )
+        except _NEVER_SENT as error:
+            raise CloudUnreachable(f"{call.action}: {type(error).__name__}") from error
+        except (httpx.RequestError, TimeoutError) as error:
+            raise CloudSilent(f"{call.action}: {type(error).__name__}") from error
+
+    def _read(self, call: Call[T], answer: httpx.Response) -> T:
+        """What a success says. Raises what a refusal means, and CloudBroken for a success nobody can read."""
+        if answer.is_success:
+            with suppress(ValueError, RecursionError):
+                return call.read(json.loads(answer.content) if answer.content.strip() else None)
+        hide = {self._settings.token, *call.hide}
+        raise fault(call.action, answer.status_code, answer.content, answer.headers, hide=hide)
