@@ -1,0 +1,262 @@
+"""Sessions of signed-in browsers: told from memory, kept in Postgres, renewed without anybody noticing.
+
+A request with a known session touches neither the database nor a cipher. In the last minute of an access token's life a
+hit sets a refresh going and is answered at once; only a session whose token has ended waits for it.
+"""
+
+import ipaddress
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from gateway.session import cookie
+from gateway.session.claims import Claims
+from gateway.session.cookie import CookieNames
+from gateway.session.flight import Flights
+from gateway.session.identity import Identity, NotSignedIn, Reason, SessionError, SignInUnavailable
+from gateway.session.memory import Memory
+from gateway.session.records import Ended, Records
+from gateway.session.refresh import Refresher
+from gateway.session.settings import SessionSettings
+from gateway.session.supabase import Granted, SupabaseAuth
+from gateway.session.token import Tokens
+from provisioner.clock import Clock
+from provisioner.instance import UserId
+
+POSTPONED: Final = timedelta(seconds=5)
+"""(And as much again by chance.) How soon a session is looked at again that could not be."""
+MAX_USER_AGENT: Final = 300
+
+Told = Callable[[bytes | None], None]
+log = structlog.get_logger(__name__)
+
+
+class Sessions:
+    """Who is behind a cookie or a bearer token. Used from one event loop; `aclose` before its pools are closed."""
+
+    def __init__(
+        self,
+        settings: SessionSettings,
+        *,
+        records: Records,
+        tokens: Tokens,
+        supabase: SupabaseAuth,
+        clock: Clock,
+    ) -> None:
+        self.names = CookieNames.for_scheme(secure=settings.secure)
+        self._settings, self._records, self._tokens = settings, records, tokens
+        self._supabase, self._clock = supabase, clock
+        self._memory = Memory(
+            size=settings.known_sessions, refresh_before=settings.refresh_before, grace=settings.outage_grace
+        )
+        self._refresher = Refresher(
+            records,
+            tokens,
+            supabase,
+            clock=clock,
+            before=settings.refresh_before,
+            at_once=settings.refreshes_at_once,
+        )
+        self._flights: Flights[Identity] = Flights()
+        self._chores: Flights[None] = Flights()
+        self._listeners: list[Told] = []
+
+    def peek(self, cookie_id: str) -> Identity | None:
+        """The identity behind a session id, if this replica knows it now. No waiting, no I/O."""
+        return self._peek(cookie.hash_of(cookie_id))
+
+    async def identify(self, cookie_headers: Sequence[str], authorization: str | None = None) -> Identity:
+        """Who sent a request with these Cookie headers and this Authorization header.
+
+        A bearer token of our Supabase project decides alone, good or bad: it is the more explicit of the two. Any
+        other Authorization belongs to the App and is not looked at.
+
+        Raises:
+            NotSignedIn: nobody we know.
+            SignInUnavailable: it cannot be told now.
+        """
+        if (token := self.bearer(authorization)) is not None:
+            claims = await self._tokens.verify(token)
+            return Identity(
+                user_id=claims.user_id,
+                email=claims.email,
+                supabase_session_id=claims.supabase_session_id,
+                session=None,
+                expires_at=claims.expires_at,
+            )
+        try:
+            cookie_id = cookie.session_id(cookie_headers, self.names)
+        except cookie.Ambiguous:
+            raise NotSignedIn(Reason.AMBIGUOUS) from None
+        if cookie_id is None:
+            raise NotSignedIn(Reason.NOTHING_SHOWN)
+        id_hash = cookie.hash_of(cookie_id)
+        return self._peek(id_hash) or await self._look_up(id_hash)
+
+    def bearer(self, authorization: str | None) -> str | None:
+        """The access token in an Authorization header, if our Supabase project is named in it; it may be bad.
+
+        Such a header must never reach a Machine, even beside a good cookie.
+        """
+        if authorization is None:
+            return None
+        scheme, _, token = authorization.partition(" ")
+        token = token.strip(" ")
+        return token if scheme.lower() == "bearer" and token.isascii() and self._tokens.ours(token) else None
+
+    async def create(
+        self, granted: Granted, claims: Claims, *, user_agent: str | None, ip: str | None
+    ) -> tuple[str, Identity]:
+        """A new session for verified tokens: the id for the cookie, and who it is. Never reuses an id.
+
+        Raises SignInUnavailable.
+        """
+        cookie_id, now = cookie.new_session_id(), self._clock.now()
+        record = await self._records.insert(
+            cookie.hash_of(cookie_id),
+            claims,
+            granted,
+            now=now,
+            expires_at=now + self._settings.idle_lifetime,
+            user_agent=_plain(user_agent),
+            ip=_address(ip),
+        )
+        self._memory.remember(record, now, epoch=self._memory.epoch)
+        return cookie_id, record.identity
+
+    async def end(self, id_hash: bytes) -> UserId | None:
+        """Sign out here: the session is over on every replica. Whose it was, None if there was none.
+
+        Supabase is told when it answers; nobody waits for it. Raises SignInUnavailable: nothing ended.
+        """
+        ended = await self._records.delete(id_hash)
+        self._over(id_hash)
+        if ended is None:
+            return None
+        self._chores.begin(id_hash, lambda: self._tell_supabase(ended))
+        return ended.user_id
+
+    async def end_all(self, user_id: UserId) -> None:
+        """Sign out everywhere. Every replica hears of each session."""
+        await self._records.delete_user(user_id)
+        self._tokens.forget(lambda claims: claims.user_id == user_id)
+
+    def when_ended(self, listener: Told) -> None:
+        """Have `listener` called with the hash of each session that ended, on whichever replica.
+
+        With None when ends may have been missed: whatever hangs on a session has to be looked at again.
+        """
+        self._listeners.append(listener)
+
+    def heard_end(self, id_hash: bytes | None) -> None:
+        """A session ended on some replica; None: news may have been missed."""
+        if id_hash is not None:
+            self._over(id_hash)
+            return
+        self._memory.drop_all()
+        self._tell(None)
+
+    async def write_seen(self) -> None:
+        """Write when sessions were last used. What cannot be written now is kept for the next time."""
+        if seen := self._memory.take_seen():
+            await self._see(seen)
+
+    async def sweep(self) -> None:
+        """Delete sessions whose life is over. Raises SignInUnavailable."""
+        await self._records.sweep(now=self._clock.now())
+
+    async def aclose(self) -> None:
+        """Let refreshes end, so that no spent refresh token stays in the database; write what is left to write."""
+        await self._flights.aclose(patience=self._settings.call_timeout.total_seconds())
+        await self._chores.aclose()
+        await self.write_seen()
+
+    def _peek(self, id_hash: bytes) -> Identity | None:
+        now = self._clock.now()
+        identity = self._memory.told(id_hash, now)
+        if identity is not None and self._memory.due(id_hash, now):
+            self._flights.begin(("refresh", id_hash), lambda: self._refresh(id_hash))
+        return identity
+
+    async def _look_up(self, id_hash: bytes) -> Identity:
+        if (reason := self._memory.gone(id_hash)) is not None:
+            raise NotSignedIn(reason)
+        try:
+            return await self._flights.share(("read", id_hash), lambda: self._read(id_hash))
+        except SignInUnavailable:
+            wait = POSTPONED * (1 + self._clock.jitter())
+            identity = self._memory.postpone(id_hash, self._clock.now(), wait)
+            if identity is None:
+                raise
+            return identity
+
+    async def _read(self, id_hash: bytes) -> Identity:
+        epoch = self._memory.epoch
+        if seen := self._memory.take_seen(id_hash):
+            await self._see(seen)  # or its sliding end would look nearer than it is
+        record = await self._records.read(id_hash)
+        now = self._clock.now()
+        if record is None:
+            raise self._gone(id_hash, Reason.UNKNOWN)
+        if now >= record.expires_at:
+            await self._records.delete(id_hash)
+            raise self._gone(id_hash, Reason.EXPIRED)
+        self._memory.remember(record, now, epoch=epoch)
+        if now < record.access_expires_at:
+            return self._peek(id_hash) or record.identity
+        return await self._flights.share(("refresh", id_hash), lambda: self._refresh(id_hash))
+
+    async def _refresh(self, id_hash: bytes) -> Identity:
+        epoch = self._memory.epoch
+        try:
+            record = await self._refresher.refresh(id_hash)
+        except NotSignedIn as over:
+            raise self._gone(id_hash, over.reason) from over
+        except SignInUnavailable:
+            self._memory.postpone(id_hash, self._clock.now(), POSTPONED * (1 + self._clock.jitter()))
+            raise
+        self._memory.remember(record, self._clock.now(), epoch=epoch)
+        return record.identity
+
+    async def _see(self, seen: dict[bytes, datetime]) -> None:
+        try:
+            await self._records.see(seen, idle=self._settings.idle_lifetime, absolute=self._settings.absolute_lifetime)
+        except SignInUnavailable as unwritten:
+            self._memory.put_back(seen)
+            log.warning("last_seen_not_written", sessions=len(seen), error=unwritten.cause)
+
+    async def _tell_supabase(self, ended: Ended) -> None:
+        if ended.access_token is None or self._clock.now() >= ended.access_expires_at:
+            return  # it takes only a living token; the refresh token is deleted here and known to nobody
+        try:
+            await self._supabase.sign_out(ended.access_token)
+        except SessionError as failed:
+            log.info("supabase_sign_out_failed", user_id=str(ended.user_id), error=type(failed).__name__)
+
+    def _gone(self, id_hash: bytes, reason: Reason) -> NotSignedIn:
+        self._memory.end(id_hash, reason)
+        self._tell(id_hash)
+        return NotSignedIn(reason)
+
+    def _over(self, id_hash: bytes) -> None:
+        if self._memory.gone(id_hash) is None:
+            self._memory.end(id_hash, Reason.UNKNOWN)
+            self._tell(id_hash)
+
+    def _tell(self, id_hash: bytes | None) -> None:
+        for listener in self._listeners:
+            listener(id_hash)
+
+
+def _plain(text: str | None) -> str | None:
+    """Header text as Postgres takes it: no NUL, no lone surrogates, not endless."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "")[:MAX_USER_AGENT] if text else None
+
+
+def _address(text: str | None) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text)) if text else None
+    except ValueError:
+        return None

@@ -1,0 +1,88 @@
+"""The session room's background work, run by the gateway's root for as long as it lives."""
+
+import asyncio
+import binascii
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, Final
+
+import asyncpg
+import structlog
+
+from gateway.session.identity import SignInUnavailable
+from gateway.session.sessions import Sessions
+from provisioner.clock import Clock
+
+CHANNEL: Final = "session_ended"
+ALIVE_EVERY: Final = 20.0  # seconds: a dead connection that nobody closed would keep quiet for ever
+RECONNECT: Final = 0.5
+RECONNECT_MAX: Final = 10.0
+SWEEP_EVERY: Final = timedelta(minutes=10)
+
+log = structlog.get_logger(__name__)
+
+
+async def watch(sessions: Sessions, dsn: str, *, clock: Clock, seen_every: timedelta) -> None:
+    """Hear of sessions that end elsewhere, write when sessions were used, sweep old ones. Runs until cancelled."""
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(listen(sessions, dsn, clock=clock))
+        tasks.create_task(_keep_books(sessions, clock=clock, seen_every=seen_every))
+
+
+async def listen(sessions: Sessions, dsn: str, *, clock: Clock, heard: asyncio.Event | None = None) -> None:
+    """Keep one connection on which Postgres tells of ended sessions; `heard` is set whenever it listens.
+
+    While there is none, known sessions go on being served. Once there is one again, everything is dropped: what
+    ended in between was not heard.
+    """
+    wait = RECONNECT
+    while True:
+        try:
+            connection = await asyncpg.connect(dsn, timeout=10)
+            try:
+                lost = asyncio.Event()
+                connection.add_termination_listener(lambda _, lost=lost: lost.set())
+                await connection.add_listener(CHANNEL, lambda *told: _hear(sessions, told[3]))
+                sessions.heard_end(None)
+                wait = RECONNECT
+                if heard is not None:
+                    heard.set()
+                await _until_lost(connection, lost)
+            finally:
+                if heard is not None:
+                    heard.clear()
+                with suppress(Exception):
+                    await connection.close(timeout=2)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as broken:
+            log.warning("session_listener_lost", error=type(broken).__name__)
+        await clock.sleep(wait * (1 + clock.jitter()))
+        wait = min(wait * 2, RECONNECT_MAX)
+
+
+async def _until_lost(connection: Any, lost: asyncio.Event) -> None:
+    while not lost.is_set():
+        try:
+            async with asyncio.timeout(ALIVE_EVERY):
+                await lost.wait()
+        except TimeoutError:
+            await connection.execute("select 1", timeout=5)
+
+
+def _hear(sessions: Sessions, payload: str) -> None:
+    try:
+        sessions.heard_end(bytes.fromhex(payload))
+    except (ValueError, binascii.Error):
+        log.warning("session_end_unreadable")
+
+
+async def _keep_books(sessions: Sessions, *, clock: Clock, seen_every: timedelta) -> None:
+    swept = clock.monotonic()
+    while True:
+        await clock.sleep(seen_every.total_seconds())
+        await sessions.write_seen()
+        if clock.monotonic() - swept >= SWEEP_EVERY.total_seconds():
+            swept = clock.monotonic()
+            try:
+                await sessions.sweep()
+            except SignInUnavailable as unswept:
+                log.warning("sessions_not_swept", error=unswept.cause)
