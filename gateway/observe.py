@@ -2,10 +2,13 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Final, Literal
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from provisioner.lifecycle import Outcome
 
 WAKE_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120)  # seconds
 
@@ -41,9 +44,10 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "jarvis_requests", "Requests on the public listener by who answered.", ["outcome"], registry=self.registry
+        requests = Counter(
+            "jarvis_requests", "Requests on the public listener by who answers.", ["by"], registry=self.registry
         )
+        self.passed, self.own = requests.labels("machine"), requests.labels("gateway")
         self.failures = Counter(
             "jarvis_failures",
             "Requests that we answered with an error, by its class.",
@@ -60,9 +64,20 @@ class Metrics:
         self.not_ready = Counter(
             "jarvis_not_ready", "Bring-ups that failed, by the class of the error.", ["error"], registry=self.registry
         )
-        self.instances = Gauge("jarvis_instances", "Instances by state.", ["state"], registry=self.registry)
-        self.held = Gauge("jarvis_held_requests", "Requests that wait for a Machine here.", registry=self.registry)
-        self.streams = Gauge("jarvis_open_exchanges", "Exchanges with Machines open here.", registry=self.registry)
+        self._held = Gauge("jarvis_held_requests", "Requests that wait for a Machine here.", registry=self.registry)
+        self._exchanges = Gauge("jarvis_open_exchanges", "Exchanges with Machines here.", registry=self.registry)
+
+    def watch(self, *, held: Callable[[], float], exchanges: Callable[[], float]) -> None:
+        """Read these gauges whenever somebody asks for the metrics."""
+        self._held.set_function(held)
+        self._exchanges.set_function(exchanges)
+
+    def count(self, outcome: Outcome) -> None:
+        """A bring-up ended."""
+        if outcome.error is None:
+            self.ready.labels(outcome.path).observe(outcome.took_s)
+        else:
+            self.not_ready.labels(outcome.error).inc()
 
     def text(self) -> bytes:
         """The exposition format, for `/metrics`."""

@@ -1,6 +1,7 @@
 """The life of Instances as commands: make ready, put to sleep, delete. One piece of work per Instance at a time."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -33,6 +34,15 @@ class Visitor:
     email: str
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a bring-up ended. `path` as in Progress; `error` is the name of its class, None for success."""
+
+    path: str
+    took_s: float
+    error: str | None
+
+
 class Job:
     """One bring-up under way on this replica, and what may be watched of it."""
 
@@ -47,8 +57,10 @@ class Lifecycle:
     """Commands on Instances. `async with` owns all work begun here: leaving the block cancels it, and the
     record lets another replica, or the next start of this one, go on."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, *, told: Callable[[Outcome], None] = lambda _: None) -> None:
+        """`told` hears of every bring-up that ended, for counting; it must not raise."""
         self._parts = parts
+        self._told = told
         self._jobs: dict[UserId, Job] = {}
         self._sleepers: dict[UserId, asyncio.Task[Instance]] = {}
         self._work = Tasks()
@@ -166,10 +178,16 @@ class Lifecycle:
         else:
             job.progress.finish()
             job.outcome.set_result(instance)
-            took = self._parts.clock.monotonic() - began
-            log.info("instance_ready", user_id=str(visitor.user_id), path=job.progress.path, took_s=round(took, 3))
         finally:
             del self._jobs[visitor.user_id]
+            if not job.outcome.cancelled():
+                self._count(visitor, job, self._parts.clock.monotonic() - began)
+
+    def _count(self, visitor: Visitor, job: Job, took: float) -> None:
+        path, failed = job.progress.path, job.outcome.exception()
+        if failed is None:
+            log.info("instance_ready", user_id=str(visitor.user_id), path=path, took_s=round(took, 3))
+        self._told(Outcome(path, took, None if failed is None else type(failed).__name__))
 
     async def _bring(self, visitor: Visitor, job: Job, actor: str, *, doubt: bool, force: bool) -> Instance:
         parts, user_id = self._parts, visitor.user_id

@@ -1,0 +1,266 @@
+"""The composition root: the one place that knows every room and hands each what it needs."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+
+from gateway.activity import Activity
+from gateway.admin.routes import AdminApi
+from gateway.broker import broker_application
+from gateway.directory import Directory
+from gateway.gate import Gate, GateSettings
+from gateway.health import Health
+from gateway.listen import bind, url_of
+from gateway.lobby import Lobby
+from gateway.observe import Metrics
+from gateway.pages.plans import PLANS
+from gateway.pages.render import Pages
+from gateway.places import Places
+from gateway.proxy.front import Front
+from gateway.proxy.limits import ProxyLimits
+from gateway.proxy.relay import Relay
+from gateway.public import Public
+from gateway.request import client_ip
+from gateway.session.cookie import CookieNames
+from gateway.session.room import open_session_room
+from gateway.session.settings import SessionSettings
+from gateway.settings import Settings
+from gateway.traffic import OpenTraffic
+from provisioner.clock import Clock, SystemClock
+from provisioner.fly.client import FlyClient
+from provisioner.fly.settings import FlySettings
+from provisioner.guard_keys import GuardKeys
+from provisioner.lifecycle import Lifecycle
+from provisioner.parts import LifecycleSettings, Parts
+from provisioner.ports import Guest
+from provisioner.probe import GuardProbe
+from provisioner.store.database import connect
+from provisioner.store.postgres import PostgresStore
+from provisioner.sweeper import Sweeper, SweepSettings
+from provisioner.tasks import Tasks
+
+log = structlog.get_logger(__name__)
+
+GUARD_PORT: Final = 8080
+FAREWELL_S: Final = 20.0
+"""For requests under way when we are told to stop. fly.toml's kill_timeout is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where a running gateway listens."""
+
+    public: str
+    admin: str
+    broker: str
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings,
+    clock: Clock,
+    *,
+    sockets: Mapping[str, socket.socket],
+    machine_env: Mapping[str, str],
+    replica: str,
+) -> AsyncIterator[Running]:
+    """The whole gateway, answering on `sockets` ("public", "admin", "broker", listening already).
+
+    Leaving the block takes no new connection, lets requests under way end (at most FAREWELL_S), closes streams with
+    1012, writes what is pending, and frees everything in reverse order.
+    """
+    dsn = settings.database_url.get_secret_value()
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        pool = await enter(connect(dsn, max_size=settings.database_pool))
+        store = PostgresStore(pool, clock, listen_dsn=dsn)
+        cloud = await enter(FlyClient.open(_fly(settings), clock))
+        probe = await enter(GuardProbe.open())
+        pages, metrics, health = Pages(plans=PLANS), Metrics(), Health(store)
+        directory = Directory(store, clock)
+        activity = Activity(store, clock, every_s=settings.touch_every_s)
+        limits = ProxyLimits()
+        relay = Relay(limits, clock)
+        stack.push_async_callback(relay.close)
+        parts = Parts(
+            cloud=cloud,
+            store=store,
+            probe=probe,
+            clock=clock,
+            keys=GuardKeys(settings.gateway_master_keys),
+            traffic=OpenTraffic(relay, activity, directory, guard_port=GUARD_PORT),
+            settings=_lifecycle(settings, machine_env),
+            replica=replica,
+        )
+        lifecycle = await enter(Lifecycle(parts, told=metrics.count))
+        room = await enter(
+            open_session_room(
+                _session(settings),
+                database=pool,
+                clock=clock,
+                client_ip=lambda request: client_ip(request.remote, request.headers, settings.client_ip_header) or None,
+            )
+        )
+        tasks = await enter(Tasks())
+
+        def in_background(name: str, work: Coroutine[Any, Any, None]) -> None:
+            tasks.begin(_kept_up(name, work), name=name)
+
+        in_background("directory", directory.watch())
+        in_background("activity", activity.run())
+        in_background("sessions", room.watch(dsn))
+        in_background("sweeper", Sweeper(parts, lifecycle, _sweep(settings)).run())
+        in_background("app", _ensure_app(cloud, settings, clock))
+        places = Places(per_user=settings.hold_per_user, total=settings.hold_total)
+        names = CookieNames.for_scheme(secure=settings.public_url.startswith("https://"))
+        gate = Gate(
+            parts=parts,
+            lifecycle=lifecycle,
+            directory=directory,
+            relay=relay,
+            activity=activity,
+            places=places,
+            settings=GateSettings(
+                hold_navigation_s=settings.hold_navigation_s,
+                hold_s=settings.hold_s,
+                scheme=settings.public_url.partition(":")[0],
+                drop_cookies=frozenset({names.session.encode()}),
+                drop_cookie_prefixes=(b"jarvis-", b"__Host-jarvis"),
+            ),
+        )
+        public = Public(
+            sessions=room.sessions,
+            signin=room.signin,
+            gate=gate,
+            lobby=Lobby(lifecycle, directory, store, clock, pages),
+            pages=pages,
+            health=health,
+            metrics=metrics,
+            client_ip_header=settings.client_ip_header,
+        )
+        metrics.watch(held=lambda: places.held, exchanges=lambda: len(relay.live.all()))
+        admin = AdminApi(
+            store=store,
+            lifecycle=lifecycle,
+            clock=clock,
+            metrics=metrics,
+            token=settings.admin_token.get_secret_value(),
+        )
+        await enter(_application(admin.application(), sockets["admin"]))
+        await enter(_application(broker_application(), sockets["broker"]))
+        await enter(_front(Front(public.handle, limits), sockets["public"], relay, health))
+        where = {name: url_of(bound) for name, bound in sockets.items()}
+        log.info("gateway_up", **where)
+        yield Running(**where)
+
+
+@asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator[dict[str, str]]:
+    """`my-jarvis serve`: the gateway on the listeners that its settings name."""
+    with (
+        bind(settings.public_listen) as public,
+        bind(settings.admin_listen) as admin,
+        bind(settings.broker_listen) as broker,
+    ):
+        sockets = {"public": public, "admin": admin, "broker": broker}
+        replica = f"{socket.gethostname()}:{url_of(public).rpartition(':')[2]}"
+        async with running(settings, SystemClock(), sockets=sockets, machine_env={}, replica=replica) as gateway:
+            yield {"public": gateway.public, "admin": gateway.admin, "broker": gateway.broker}
+
+
+@asynccontextmanager
+async def _front(front: Front, bound: socket.socket, relay: Relay, health: Health) -> AsyncIterator[None]:
+    server = await asyncio.get_running_loop().create_server(front, sock=bound)
+    try:
+        yield
+    finally:
+        health.draining = True
+        server.close()
+        await relay.live.drain_all(1012)
+        await front.shutdown(FAREWELL_S)
+
+
+@asynccontextmanager
+async def _application(application: web.Application, bound: socket.socket) -> AsyncIterator[None]:
+    runner = web.AppRunner(application, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.SockSite(runner, bound, shutdown_timeout=2).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _kept_up(name: str, work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        # Each loop survives what it expects. Anything else is a bug: the operator must see it, the rest goes on.
+        log.exception("background_work_ended", work=name)
+
+
+async def _ensure_app(cloud: FlyClient, settings: Settings, clock: Clock) -> None:
+    """The app that holds the Machines, made on first start. Until it is there, provisionings wait in their queue."""
+    pause = 1.0
+    while True:
+        try:
+            return await cloud.ensure_app(settings.fly_app_name, settings.fly_org_slug)
+        except Exception as fault:
+            log.warning("machines_app_not_ready", app=settings.fly_app_name, error=str(fault))
+        await clock.sleep(pause)
+        pause = min(60.0, pause * 2)
+
+
+def _fly(settings: Settings) -> FlySettings:
+    return FlySettings(
+        token=settings.fly_api_token.get_secret_value(),
+        api_url=settings.fly_api_url,
+        org_slug=settings.fly_org_slug,
+    )
+
+
+def _lifecycle(settings: Settings, machine_env: Mapping[str, str]) -> LifecycleSettings:
+    return LifecycleSettings(
+        env=settings.gateway_env,
+        deployment=settings.deployment,
+        app_name=settings.fly_app_name,
+        region=settings.fly_region,
+        image=settings.golden_image,
+        guest=Guest(memory_mb=settings.machine_memory_mb),
+        volume_gb=settings.machine_volume_gb,
+        guard_port=GUARD_PORT,
+        machine_env={
+            **machine_env,
+            "SUPABASE_URL": settings.supabase_url,
+            "SUPABASE_PUBLISHABLE_KEY": settings.supabase_publishable_key.get_secret_value(),
+        },
+    )
+
+
+def _sweep(settings: Settings) -> SweepSettings:
+    return SweepSettings(
+        every=timedelta(seconds=settings.sweep_every_s),
+        suspend_after=timedelta(seconds=settings.suspend_after_s),
+        stop_after=timedelta(seconds=settings.stop_after_s),
+        awake_cap=timedelta(seconds=settings.awake_cap_s),
+    )
+
+
+def _session(settings: Settings) -> SessionSettings:
+    return SessionSettings(
+        public_origin=settings.public_url,
+        supabase_url=settings.supabase_url,
+        publishable_key=settings.supabase_publishable_key.get_secret_value(),
+        secret_key=settings.supabase_secret_key.get_secret_value() if settings.supabase_secret_key else None,
+        legacy_jwt_secret=settings.supabase_jwt_secret.get_secret_value() if settings.supabase_jwt_secret else None,
+        master_keys=settings.gateway_master_keys,
+        idle_lifetime=timedelta(days=settings.session_days),
+        absolute_lifetime=timedelta(days=settings.session_max_days),
+    )

@@ -1,0 +1,122 @@
+"""The command `my-jarvis`."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway.observe import configure_logging
+from gateway.settings import BadSettings, Settings, read_settings
+
+if sys.platform == "win32":
+    from asyncio import new_event_loop
+else:
+    from uvloop import new_event_loop
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="my-jarvis")
+def main() -> None:
+    """A cloud machine for everyone who signs in, behind one URL."""
+
+
+@main.command()
+@click.option("--public-port", default=8080, show_default=True, help="What browsers use. 0 picks a free port.")
+@click.option("--admin-port", default=9090, show_default=True, help="Admin API and metrics. 0 picks a free port.")
+@click.option("--broker-port", default=8081, show_default=True, help="LLM broker. 0 picks a free port.")
+@click.option(
+    "--data-dir",
+    default=".local",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Database, accounts and volumes; kept over restarts, deleted only by you.",
+)
+@click.option("--app-command", help="The App that every Machine runs instead of the default chat; listens on $PORT.")
+def dev(public_port: int, admin_port: int, broker_port: int, data_dir: Path, app_command: str | None) -> None:
+    """Run everything on this machine, with an embedded cloud: nothing else to set up.
+
+    Settings such as SUSPEND_AFTER_S=20 may be given in the environment. Ends with Ctrl-C, leaving no process behind.
+    """
+    from gateway.dev import local_system  # here, because production has no local cloud installed
+
+    configure_logging(format="console", level=os.environ.get("LOG_LEVEL", "info"))
+    system = local_system(
+        data_dir=data_dir,
+        public_port=public_port,
+        admin_port=admin_port,
+        broker_port=broker_port,
+        app_command=app_command,
+    )
+    _run(_until_told(system))
+
+
+@main.command()
+def serve() -> None:
+    """Run the gateway in production. Everything comes from the environment: see docs/settings.md."""
+    from gateway.app import serving
+
+    settings = _settings()
+    configure_logging(format=settings.log_format, level=settings.log_level)
+    _run(_until_told(serving(settings)))
+
+
+@main.command()
+@click.option("--database-url", envvar="DATABASE_URL", required=True, help="As an owner of the schemas. [DATABASE_URL]")
+def migrate(database_url: str) -> None:
+    """Apply what is missing of sql/migrations, under a lock. Safe to run from several places at once."""
+    from provisioner.store.migrate import MigrationFailed
+    from provisioner.store.migrate import migrate as apply
+
+    async def run() -> list[str]:
+        return list(await apply(database_url))
+
+    try:
+        applied = _run(run())
+    except (MigrationFailed, OSError) as fault:
+        raise click.ClickException(str(fault)) from None
+    click.echo("\n".join(f"applied {version}" for version in applied) or "nothing to apply")
+
+
+async def _until_told(system: AbstractAsyncContextManager[dict[str, Any]]) -> None:
+    """Keep `system` up until SIGINT or SIGTERM; say where it is in one line on stdout."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, told.set)
+    starting = asyncio.ensure_future(system.__aenter__())
+    stopping = asyncio.ensure_future(told.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if told.is_set() and not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+        return
+    addresses = await starting
+    try:
+        click.echo(f"ready {json.dumps(addresses)}")
+        sys.stdout.flush()
+        await told.wait()
+    finally:
+        await system.__aexit__(None, None, None)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        try:
+            return runner.run(work)
+        except BadSettings as problems:
+            raise click.ClickException(f"the settings cannot be used:\n{problems}") from None
+
+
+def _settings() -> Settings:
+    try:
+        return read_settings(os.environ)
+    except BadSettings as problems:
+        raise click.ClickException(f"the settings cannot be used:\n{problems}") from None

@@ -1,0 +1,146 @@
+"""The public listener: whose is this path, who is asking, and where do they go."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import structlog
+from aiohttp import web
+
+from gateway.errors import NoSuchPage, of_page, respond
+from gateway.gate import Gate
+from gateway.health import Health
+from gateway.lobby import Lobby
+from gateway.observe import Metrics
+from gateway.pages.render import Pages
+from gateway.proxy.errors import UpstreamError
+from gateway.request import Kind, client_ip, is_reserved, kind_of
+from gateway.session.identity import Identity, NotSignedIn
+from gateway.session.sessions import Sessions
+from gateway.session.signin import SignIn
+from provisioner.errors import ProvisioningFailed, WakeExpired
+from provisioner.lifecycle import Visitor
+
+log = structlog.get_logger(__name__)
+
+WAITING_ROOM: Final = "/welcome/waiting"
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Public:
+    """Answers every request of the public host. One instance a replica; holds no state of its own."""
+
+    def __init__(
+        self,
+        *,
+        sessions: Sessions,
+        signin: SignIn,
+        gate: Gate,
+        lobby: Lobby,
+        pages: Pages,
+        health: Health,
+        metrics: Metrics,
+        client_ip_header: str,
+    ) -> None:
+        self._sessions = sessions
+        self._gate = gate
+        self._lobby = lobby
+        self._pages = pages
+        self._metrics = metrics
+        self._client_ip_header = client_ip_header
+        self._own: dict[tuple[str, str], Handler] = {
+            ("GET", "/auth/login"): signin.login,
+            ("GET", "/auth/callback"): signin.callback,
+            ("POST", "/auth/logout"): signin.logout,
+            ("GET", WAITING_ROOM): self._waiting,
+            ("GET", "/_gateway/instance"): self._instance,
+            ("GET", "/_gateway/events"): self._events,
+            ("GET", "/_gateway/healthz"): health.alive,
+            ("GET", "/_gateway/readyz"): health.ready,
+        }
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The answer to any request; failures come out as answers too, never as exceptions."""
+        kind = kind_of(request.method, request.headers)
+        try:
+            if is_reserved(request.path):
+                return await self._reserved(request)
+            return await self._machine(request, kind)
+        except Exception as fault:
+            return await self._failed(request, kind, fault)
+
+    async def _reserved(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._metrics.own.inc()
+        handler = self._own.get((request.method, request.path))
+        if handler is None:
+            raise NoSuchPage(request.path[:200])
+        return await handler(request)
+
+    async def _machine(self, request: web.BaseRequest, kind: Kind) -> web.StreamResponse:
+        authorization = request.headers.get("Authorization")
+        try:
+            identity = await self._identity(request)
+        except NotSignedIn as stranger:
+            return self._stranger(request, kind, stranger)
+        self._metrics.passed.inc()
+        return await self._gate.pass_through(
+            request,
+            identity,
+            kind,
+            client=client_ip(request.remote, request.headers, self._client_ip_header),
+            bearer=self._sessions.bearer(authorization) is not None,
+        )
+
+    async def _identity(self, request: web.BaseRequest) -> Identity:
+        headers = request.headers
+        return await self._sessions.identify(headers.getall("Cookie", []), headers.get("Authorization"))
+
+    async def _visitor(self, request: web.BaseRequest) -> Visitor:
+        identity = await self._identity(request)
+        return Visitor(identity.user_id, identity.email)
+
+    def _stranger(self, request: web.BaseRequest, kind: Kind, stranger: NotSignedIn) -> web.Response:
+        if kind is not Kind.NAVIGATION:
+            raise stranger
+        if request.path == "/":
+            query = request.rel_url.query
+            return of_page(self._pages.landing(error=query.get("error_code") or query.get("error")))
+        login = "/auth/login?" + urlencode({"next": request.raw_path})
+        return web.Response(status=302, headers={"Location": login, "Cache-Control": "no-store"})
+
+    async def _waiting(self, request: web.BaseRequest) -> web.Response:
+        return await self._lobby.waiting(await self._visitor(request), _diagnostic_id())
+
+    async def _instance(self, request: web.BaseRequest) -> web.Response:
+        return await self._lobby.instance(await self._visitor(request))
+
+    async def _events(self, request: web.BaseRequest) -> web.StreamResponse:
+        return await self._lobby.events(request, await self._visitor(request))
+
+    async def _failed(self, request: web.BaseRequest, kind: Kind, fault: Exception) -> web.StreamResponse:
+        diagnostic_id = _diagnostic_id()
+        self._metrics.failures.labels(type(fault).__name__).inc()
+        if kind is Kind.NAVIGATION and isinstance(fault, WakeExpired):
+            return await self._lobby.loading(await self._visitor(request), request.raw_path, diagnostic_id)
+        if kind is Kind.NAVIGATION and isinstance(fault, ProvisioningFailed):
+            return web.Response(status=303, headers={"Location": WAITING_ROOM, "Cache-Control": "no-store"})
+        response = respond(fault, kind, self._pages, diagnostic_id=diagnostic_id)
+        level = log.error if response.status == 500 else log.info
+        level(
+            "request_failed",
+            diagnostic_id=diagnostic_id,
+            method=request.method[:20],
+            path=request.path[:200],
+            status=response.status,
+            error=type(fault).__name__,
+            cause=str(fault)[:500],
+            exc_info=fault if response.status == 500 else None,
+        )
+        if isinstance(fault, UpstreamError):
+            response.force_close()  # how much of the request's body was read is not known here
+        return response
+
+
+def _diagnostic_id() -> str:
+    return uuid4().hex[:12]
