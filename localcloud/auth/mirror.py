@@ -126,7 +126,7 @@ async def open_mirror(dsn: str | None, users: Iterable[User], sessions: Iterable
         yield NoMirror()
         return
     # min_size 0: nothing is connected yet, so a Postgres that starts later is found later.
-    async with asyncpg.create_pool(dsn, min_size=0, max_size=2) as pool:
+    async with asyncpg.create_pool(dsn, min_size=0, max_size=2, timeout=PATIENCE_S) as pool:
         mirror = PostgresMirror(pool)
         for user in users:
             await _kindly(mirror.user(user))
