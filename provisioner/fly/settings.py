@@ -35,7 +35,7 @@ class FlySettings:
 
     def __post_init__(self) -> None:
         url = self.api_url.rstrip("/").removesuffix("/v1")
-        if not re.fullmatch(r"https?://[^\s/]+(/[^\s?#]*)?", url):
+        if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", url):
             raise ValueError(f"Fly's API URL must be http(s)://host[:port], not {self.api_url!r}")
         object.__setattr__(self, "api_url", url)
         token = self.token.strip()

@@ -79,6 +79,8 @@ class ScriptedFly:
     def __init__(self) -> None:
         self.url = ""
         self.asked: list[Asked] = []
+        self.arrived = asyncio.Event()
+        """Set once anything was asked."""
         self._script: list[tuple[str, re.Pattern[str], deque[Answer]]] = []
         self._released = asyncio.Event()
 
@@ -99,6 +101,7 @@ class ScriptedFly:
             json.loads(raw) if raw else None,
         )
         self.asked.append(asked)
+        self.arrived.set()
         for method, path, answers in self._script:
             if method == request.method and path.fullmatch(request.path):
                 says = answers.popleft() if len(answers) > 1 else answers[0]
