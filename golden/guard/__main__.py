@@ -1,0 +1,93 @@
+"""The Guard as a process: `python -m golden.guard`. Listens first, then starts the App."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+from golden.guard import settings as guard_settings
+from golden.guard.admission import Admission
+from golden.guard.app_process import AppProcess
+from golden.guard.door import Door
+from golden.guard.log import log
+from golden.guard.relay.server import Server
+from golden.guard.settings import Address, BadSettings, Settings
+
+LAST_ANSWERS_S = 1.0
+"""After the App has ended: time for its last answers and for WebSockets to say goodbye."""
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT. 2 if the settings make no sense."""
+    try:
+        settings = guard_settings.read(os.environ)
+    except BadSettings as bad:
+        for trouble in bad.problems:
+            log("bad_setting", problem=trouble)
+        return 2
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(guard(settings))
+    return 0
+
+
+async def guard(settings: Settings) -> None:
+    """Guard the Machine until told to stop."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = AppProcess(settings.command, settings.app_environment, port=settings.app_port)
+    admission = Admission(settings.keys, settings.machine_id, owner=settings.owner)
+    door = Door(admission, app, settings.routes, boot_id=secrets.token_hex(8), streams=lambda: server.streams())
+    server = Server(door)
+    listener = bind(settings.listen)
+    await server.listen(listener)
+    host, port = listener.getsockname()[:2]
+    log("listening", host=host, port=port)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(app.run())
+        await stop.wait()
+        log("stopping")
+        server.leave()
+        running.cancel()
+    await server.gone(within_s=LAST_ANSWERS_S)
+
+
+def bind(address: Address) -> socket.socket:
+    """A listening socket's socket; `::` takes IPv4 too, and falls back to it where there is no IPv6."""
+    if ":" in address.host:
+        try:
+            return _bound(socket.AF_INET6, address.host, address.port)
+        except OSError:
+            if address.host != "::":
+                raise
+            return _bound(socket.AF_INET, "0.0.0.0", address.port)  # noqa: S104
+    return _bound(socket.AF_INET, address.host, address.port)
+
+
+def _bound(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # a tenth less CPU for one MB; golden.guard runs without it too
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+if __name__ == "__main__":
+    sys.exit(main())
