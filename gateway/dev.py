@@ -3,12 +3,14 @@
 import json
 import os
 import secrets
+import socket
 import sys
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from gateway.app import Running, running
 from gateway.listen import bind, url_of
@@ -63,18 +65,27 @@ async def local_system(
         public_url = url_of(sockets["public"])
         database = await stack.enter_async_context(embedded_postgres(data_dir / "postgres"))
         await migrate(database.admin_dsn)
+        ports = Ports(data_dir / "ports.json")
         auth = await stack.enter_async_context(
             local_auth(
                 data_dir / "auth",
                 site_url=public_url,
+                port=ports.usual("auth"),
                 publishable_key=kept["publishable_key"],
                 secret_key=kept["secret_key"],
                 mirror_dsn=database.admin_dsn,
             )
         )
         fly = await stack.enter_async_context(
-            local_fly(data_dir / "fly", token=kept["fly_token"], command=[sys.executable, "-m", "golden.guard"])
+            local_fly(
+                data_dir / "fly",
+                token=kept["fly_token"],
+                command=[sys.executable, "-m", "golden.guard"],
+                port=ports.usual("fly"),
+                region=FIXED["MACHINES_REGION"],
+            )
         )
+        ports.remember(auth=auth.url, fly=fly.url)
         settings = read_settings(
             {
                 **FIXED,
@@ -103,6 +114,29 @@ async def local_system(
             "database": database.dsn,
             "admin_token": kept["admin_token"],
         }
+
+
+class Ports:
+    """Where the local cloud listened last time, so that it is found there again.
+
+    It matters for Auth: its address is the issuer of every token that a browser's session stands on.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
+
+    def usual(self, name: str) -> int:
+        """The port of last time if it is free, else 0."""
+        port = self._known.get(name, 0)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            return 0
+        return port
+
+    def remember(self, **urls: str) -> None:
+        self._path.write_text(json.dumps({name: urlsplit(url).port for name, url in urls.items()}))
 
 
 def _secrets(path: Path) -> dict[str, str]:
