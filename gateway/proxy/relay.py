@@ -1,0 +1,217 @@
+"""From a request to its answer through one Endpoint."""
+
+import asyncio
+from typing import cast
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from gateway.proxy.errors import BodyTooLarge, UpstreamError
+from gateway.proxy.exchange import Exchange
+from gateway.proxy.front import FrontConnection
+from gateway.proxy.limits import ProxyLimits
+from gateway.proxy.live import Live
+from gateway.proxy.passage import Asking, Passage
+from gateway.proxy.upstream import Pool, Upstream
+from provisioner.clock import Clock
+from provisioner.instance import Endpoint
+
+__all__ = ["Passage", "Relay", "Relayed"]
+
+
+class Relayed(web.StreamResponse):
+    """An answer that is already on the wire. Tells aiohttp whether the client's connection lives on."""
+
+    def __init__(
+        self, *, status: int = 499, carried: int = 0, broken: UpstreamError | None = None, keep_alive: bool = False
+    ) -> None:
+        super().__init__(status=status or 499, reason="")
+        self.carried = carried
+        """Bytes of the answer's body."""
+        self.broken = broken
+        """Why the answer was cut short, if it was."""
+        self._lives = keep_alive
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._lives
+
+    @property
+    def prepared(self) -> bool:
+        return True
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        return None
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        return None
+
+
+class Relay:
+    """Carries requests to Machines and answers back, HTTP and WebSocket alike.
+
+    One for a process. All methods belong to one event loop.
+    """
+
+    def __init__(self, limits: ProxyLimits, clock: Clock) -> None:
+        self._limits, self._clock = limits, clock
+        self._pool = Pool(limits, clock)
+        self.live = Live(clock, grace=limits.drain_s)
+        self._ticker: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def relay(self, request: web.BaseRequest, passage: Passage) -> web.StreamResponse:
+        """Answer `request` with what the Machine says; returns when the exchange (or WebSocket) is over.
+
+        The answer is written straight to the client. If the client leaves, or the handler is cancelled, the
+        Machine's side ends too. An answer that breaks off ends the client's connection.
+
+        Raises:
+            UpstreamError: as long as nothing of an answer was sent to the client.
+        """
+        front, client = cast("FrontConnection", request.protocol), request.transport
+        if client is None:
+            return Relayed()
+        asking = Asking(request, front.target, passage)
+        if self._limits.max_body_bytes is not None and int(asking.length or 0) > self._limits.max_body_bytes:
+            raise BodyTooLarge(f"the body has {asking.length!r} bytes", sent=False)
+        exchange = Exchange(front, client, asking, passage, self._limits, self._clock)
+        front.guest = exchange
+        self.live.add(exchange)
+        passage.touch()
+        if self._ticker is None and not self._closed:
+            self._ticker = asyncio.get_running_loop().call_later(self._limits.tick_s, self._tick)
+        try:
+            await self._run(exchange, request, asking, passage.endpoint, front)
+            if exchange.started and front.writing_paused:
+                await exchange.read()
+        finally:
+            exchange.client_lost()
+            self.live.remove(exchange)
+            if front.guest is exchange:
+                front.guest = None
+        if exchange.error is not None and not exchange.started:
+            raise exchange.error
+        return Relayed(
+            status=exchange.status,
+            carried=exchange.carried,
+            broken=exchange.error,
+            keep_alive=asking.keep_alive and exchange.started and exchange.error is None,
+        )
+
+    async def _run(
+        self, exchange: Exchange, request: web.BaseRequest, asking: Asking, endpoint: Endpoint, front: FrontConnection
+    ) -> None:
+        upstream = self._pool.take(endpoint)
+        if upstream is None:
+            upstream = await self._pool.connect(endpoint)
+        while True:
+            if not front.connected or exchange.error is not None:
+                upstream.give_back(reusable=True)
+                return
+            exchange.attach(upstream)
+            reused = upstream.used
+            if front.writing_paused:  # an earlier answer on this connection still waits to be read
+                exchange.client_full()
+            await self._send(exchange, upstream, request, asking, front)
+            if not (reused and asking.replayable and exchange.went_unheard):
+                return
+            # The Machine closed an idle connection while our request was on its way. Once, on a new one.
+            exchange.again()
+            upstream = await self._pool.connect(endpoint)
+
+    async def _send(
+        self,
+        exchange: Exchange,
+        upstream: Upstream,
+        request: web.BaseRequest,
+        asking: Asking,
+        front: FrontConnection,
+    ) -> None:
+        transport = upstream.transport
+        if not request.body_exists:
+            exchange.request_sent = True
+            transport.write(asking.head)
+            await exchange.over()
+            return
+        if request.content.is_eof() and not asking.expects:  # all of a small body is here
+            data = request.content.read_nowait()
+            if self._fits(exchange, len(data)):
+                exchange.request_sent = True
+                transport.writelines([asking.head, *_framed(data, asking), *_last(asking)])
+            await exchange.over()
+            return
+        transport.write(asking.head)
+        encouragement: asyncio.TimerHandle | None = None
+        if asking.expects:
+            loop = asyncio.get_running_loop()
+            encouragement = loop.call_later(self._limits.continue_s, exchange.encourage)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                upload = tasks.create_task(self._upload(exchange, upstream, request, asking))
+                await exchange.over()
+                upload.cancel()
+        finally:
+            if encouragement is not None:
+                encouragement.cancel()
+
+    async def _upload(self, exchange: Exchange, upstream: Upstream, request: web.BaseRequest, asking: Asking) -> None:
+        """Send the body as it comes, no faster than the Machine takes it. Never raises; is cancelled at the end."""
+        content, transport, sent = request.content, upstream.transport, 0
+        try:
+            while data := await content.readany():
+                sent += len(data)
+                if not self._fits(exchange, sent):
+                    return
+                transport.writelines(_framed(data, asking))
+                exchange.uploaded()
+                if upstream.full:
+                    await exchange.drained()
+        except Exception:  # whatever aiohttp calls it: the client went away within its body
+            exchange.client_lost()
+            return
+        transport.writelines(_last(asking))
+        exchange.uploaded()
+        exchange.request_sent = True
+
+    def _fits(self, exchange: Exchange, size: int) -> bool:
+        most = self._limits.max_body_bytes
+        if most is None or size <= most:
+            return True
+        exchange.fail(BodyTooLarge(f"the body has more than {most} bytes", sent=True))
+        return False
+
+    def drop_pool(self, endpoint: Endpoint) -> None:
+        """Reuse no connection to `endpoint`; call it before its Machine is suspended."""
+        self._pool.drop(endpoint)
+
+    async def close(self) -> None:
+        """End everything in progress and close all connections."""
+        self._closed = True
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
+        for exchange in self.live.all():
+            exchange.cut()
+        self._pool.close()
+
+    def _tick(self) -> None:
+        """One look at all deadlines; goes on as long as there are any."""
+        self._ticker = None
+        now = self._clock.monotonic()
+        for exchange in self.live.all():
+            exchange.check(now)
+        self._pool.expire()
+        if not self._closed and not (self._pool.empty and self.live.empty):
+            self._ticker = asyncio.get_running_loop().call_later(self._limits.tick_s, self._tick)
+
+
+def _framed(data: bytes, asking: Asking) -> list[bytes]:
+    """A piece of the request body, in a chunk of its own if there is no length."""
+    if asking.length is not None or not data:
+        return [data]
+    return [b"%x\r\n" % len(data), data, b"\r\n"]
+
+
+def _last(asking: Asking) -> list[bytes]:
+    return [] if asking.length is not None else [b"0\r\n\r\n"]

@@ -1,0 +1,73 @@
+"""A WebSocket in progress: bytes both ways, untouched, until one side ends."""
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.proxy.frames import Frames, close_frame
+
+
+class Splice:
+    """Moves bytes between the two transports. Flow control and the end of either are its owner's to handle."""
+
+    __slots__ = ("_asked", "_client", "_code", "_moved", "_said", "_told", "_upstream", "reads")
+
+    def __init__(self, client: asyncio.Transport, upstream: asyncio.Transport, moved: Callable[[], None]) -> None:
+        """`moved` is called for every read that held bytes of a data frame."""
+        self._client, self._upstream, self._moved = client, upstream, moved
+        self._asked, self._said = Frames(), Frames()  # what the client and what the Machine sends
+        self._code = 0
+        self._told = False
+        self.reads = 0
+        """Reads of either side, pings included."""
+
+    def from_client(self, data: bytes) -> None:
+        self.reads += 1
+        moved = self._asked.feed(data)
+        if self._told:
+            if self._asked.closed:
+                self._client.close()
+            return
+        self._upstream.write(data)
+        if moved:
+            self._moved()
+
+    def from_upstream(self, data: bytes) -> None:
+        self.reads += 1
+        if self._told:
+            return
+        if self._code:
+            end = self._said.finish(data)
+            self._client.write(data[:end])
+            if self._said.at_boundary:
+                self._tell()
+            return
+        self._client.write(data)
+        if self._said.feed(data):
+            self._moved()
+
+    def close(self, code: int) -> None:
+        """Say goodbye to both sides: at once, or where the Machine's current frame ends.
+
+        A client that closed by itself is only let go. The client's transport closes when it has answered.
+        """
+        if self._code:
+            return
+        self._code = code
+        if self._asked.closed or self._said.closed:
+            self._told = True
+            self._client.close()
+            self._upstream.close()
+        elif self._said.at_boundary:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._told = True
+        self._client.write(close_frame(self._code, masked=False))
+        if self._asked.at_boundary:
+            self._upstream.write(close_frame(self._code, masked=True))
+        self._upstream.close()
+
+    @property
+    def leaving(self) -> bool:
+        """The client was told to go: the end of the Machine's side is no reason to hurry it."""
+        return self._told
