@@ -57,6 +57,8 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
     proxy.UpstreamUnreachable: Answer(502, "Your machine cannot be reached", "Please try again.", 2),
     proxy.UpstreamBusy: Answer(503, "Your machine is busy", "It has all the connections it can take.", 2),
     proxy.BodyTooLarge: Answer(413, "That is too large", "The request's body is larger than we pass on."),
+    proxy.BodyStalled: Answer(408, "The request did not arrive whole", "Its body stopped coming."),
+    proxy.ExchangeCut: Answer(401, "Signed out", "Your session ended while this request was waiting."),
     proxy.UpstreamSilent: Answer(504, "Your machine did not answer in time", "It may be busy. Please try again."),
     proxy.UpstreamError: Answer(502, "Your machine broke off its answer", "Please try again."),
 }
