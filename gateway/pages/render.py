@@ -16,13 +16,14 @@ from markupsafe import Markup
 
 from gateway.pages.view import InstanceView, bar
 from gateway.pages.words import (
+    HEADINGS,
     SAY,
     STEP_STATE_WORDS,
     STEP_WORDS,
-    WAITING_HEADINGS,
     heading,
     sentence,
     sign_in_error,
+    to_go,
 )
 
 _TEMPLATES: Final = ("landing.html", "loading.html", "waiting.html", "failure.html")
@@ -139,6 +140,7 @@ class Pages:
             "view": view.as_json(),
             "go": go,  # empty: load this very URL again
             "say": SAY,
+            "headings": HEADINGS,
             "steps": {name: [words.label, words.now] for name, words in STEP_WORDS.items()},
             "states": STEP_STATE_WORDS,
             "icon": self._ready_icon,
@@ -150,10 +152,9 @@ class Pages:
             next=next_url,
             view=view,
             bar=bar(view.steps),
-            heading=WAITING_HEADINGS["failed" if view.place is None else "queued"]
-            if template == "waiting.html"
-            else heading(view),
+            heading=heading(view),
             sentence=sentence(view),
+            to_go=to_go(view),
             step_words=STEP_WORDS,
             state_words=STEP_STATE_WORDS,
             say=SAY,

@@ -1,5 +1,6 @@
 """Every sentence that the pages say about a wake or a failed sign-in, in one place and in plain words."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,8 +18,8 @@ class StepWords:
 
 STEP_WORDS: Final = {
     "reserve": StepWords("Reserving your machine", "Finding a place for your Jarvis."),
-    "boot": StepWords("Starting it up", "Switching your machine on."),
-    "resume": StepWords("Waking it up", "Picking up exactly where you left off."),
+    "boot": StepWords("Starting your machine", "Switching your machine on."),
+    "resume": StepWords("Waking your machine", "Picking up exactly where you left off."),
     "network": StepWords("Connecting", "Making a private connection to your machine."),
     "app": StepWords("Waking Jarvis", "Your machine is on. Jarvis is getting ready."),
     "open": StepWords("Opening", "Everything is up. Opening your Jarvis."),
@@ -43,7 +44,12 @@ SAY: Final = {
 }
 """The other sentences; the open page uses the same ones. `{n}` is a number."""
 
-WAITING_HEADINGS: Final = {"queued": "You have a place in line", "failed": "We could not start your Jarvis yet"}
+HEADINGS: Final = {
+    "queued": "You have a place in line",
+    "failed": "We could not start your Jarvis yet",
+    "first": "Setting up your Jarvis",
+    "wake": "Waking your Jarvis",
+}
 
 STEP_STATE_WORDS: Final = {"waiting": "to do", "running": "in progress", "done": "done", "failed": "failed"}
 """What a screen reader hears beside a step, where the eye sees a ring, a tick or a cross."""
@@ -91,8 +97,21 @@ def sign_in_error(code: str) -> str:
 
 
 def heading(view: InstanceView) -> str:
-    """What the page is about, in a few words."""
-    return "Setting up your Jarvis" if view.state in (State.PROVISIONING, State.FAILED) else "Waking your Jarvis"
+    """What the page is about, in a few words. `rules.js` says the same in the open page."""
+    if view.place is not None:
+        return HEADINGS["queued"]
+    if view.state is State.FAILED:
+        return HEADINGS["failed"]
+    return HEADINGS["first" if view.state is State.PROVISIONING else "wake"]
+
+
+def to_go(view: InstanceView) -> str:
+    """How long it will still take, if we can honestly say; else nothing. `rules.js` says the same."""
+    if not view.eta_s or view.ready or view.state is State.FAILED or slow(view.steps):
+        return ""
+    if view.eta_s < 90:
+        return f"about {math.ceil(view.eta_s)} s to go"
+    return f"about {math.ceil(view.eta_s / 60)} min to go"
 
 
 def sentence(view: InstanceView) -> str:

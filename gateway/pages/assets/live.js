@@ -1,6 +1,6 @@
 (() => {
   const el = (id) => document.getElementById(id);
-  const { view: first, go, say, steps: words, states, icon } = JSON.parse(el("data").textContent);
+  const { view: first, go, say, headings, steps: words, states, icon } = JSON.parse(el("data").textContent);
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const rows = el("steps") ? [...el("steps").children] : [];
   const before = first.steps.reduce((sum, step) => sum + (step.took_s || 0), 0);
@@ -37,10 +37,9 @@
       text(row.querySelector(".took"), step.took_s === null ? "" : seconds(step.took_s));
       text(row.querySelector(".usual"), step.usual_s === null ? "" : "usually " + seconds(step.usual_s));
     });
-    const honest = view.eta_s > 0 && !view.ready && view.state !== "failed" && !slow(view.steps);
-    el("eta").hidden = !honest;
-    if (honest) text(el("eta"), "about " + Math.ceil(view.eta_s) + " s to go");
+    text(el("eta"), toGo(view));
     el("card").dataset.state = view.state;
+    if (!view.ready) text(el("heading"), document.title = heading(view, headings));
     el("press").hidden = view.state !== "failed";
     speak(lost ? say.lost : sentence(view, say, words));
   }
@@ -99,7 +98,7 @@
   function offer(label) {
     text(el("open"), label);
     el("press").hidden = false;
-    el("eta").hidden = true;
+    text(el("eta"), "");
   }
 
   // Past openings outlive a reload, so a gateway that says ready and then shows this page again is noticed.

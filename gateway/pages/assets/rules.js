@@ -47,6 +47,17 @@ function forward(shown, told) {
   return { ...told, steps };
 }
 
+function heading(view, headings) {
+  if (view.place !== null) return headings.queued;
+  if (view.state === "failed") return headings.failed;
+  return view.state === "provisioning" ? headings.first : headings.wake;
+}
+
+function toGo(view) {
+  if (!view.eta_s || view.ready || view.state === "failed" || slow(view.steps)) return "";
+  return view.eta_s < 90 ? `about ${Math.ceil(view.eta_s)} s to go` : `about ${Math.ceil(view.eta_s / 60)} min to go`;
+}
+
 function sentence(view, say, words) {
   if (view.ready) return say.ready;
   if (view.place !== null) return view.place <= 1 ? say.next : say.place.replace("{n}", view.place);

@@ -1,3 +1,26 @@
-from tests.parts.browser import browser, chromium
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, Page
+
+from tests.gateway.pages.stage import Stage, staged
+from tests.parts.browser import PageLog, browser, chromium
 
 __all__ = ["browser", "chromium"]
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    async with staged() as stage:
+        yield stage
+
+
+@pytest.fixture
+async def tab(stage: Stage, browser: Browser) -> AsyncIterator[Page]:
+    """A fresh tab that may write to the clipboard, and that must not complain nor ask anybody else for anything."""
+    context = await browser.new_context(base_url=stage.url, permissions=["clipboard-read", "clipboard-write"])
+    page = await context.new_page()
+    page.set_default_timeout(10_000)
+    log = PageLog.of(page, stage.url)
+    yield page
+    assert log.clean, log

@@ -17,7 +17,7 @@ WIDTHS = {390: 844, 1280: 800}
 
 
 def scenes(stage: Stage) -> dict[str, Page | InstanceView]:
-    """By name, a page that stands still or a view for the page that is served at `/`."""
+    """By name, a page that stands still or a view for one that is live."""
     pages = stage.pages
     unknown = view("boot", took=0.4, start="boot", state=State.PROVISIONING)
     return {
@@ -31,16 +31,13 @@ def scenes(stage: Stage) -> dict[str, Page | InstanceView]:
             "network", took=8.0, failed=True, state=State.FAILED, error="Your machine did not answer. We try again."
         ),
         "loading-queued": view(None, place=3, eta_s=24.0, state=State.PROVISIONING),
-        "waiting-queued": pages.waiting(view=view(None, place=12, state=State.PROVISIONING), diagnostic_id="7f3a-91c2"),
-        "waiting-failed": pages.waiting(
-            view=view(
-                "boot",
-                start="boot",
-                failed=True,
-                state=State.FAILED,
-                error="There was no free machine near you. We try again every minute.",
-            ),
-            diagnostic_id="7f3a-91c2",
+        "waiting-queued": view(None, place=12, eta_s=150.0, state=State.PROVISIONING),
+        "waiting-failed": view(
+            "boot",
+            start="boot",
+            failed=True,
+            state=State.FAILED,
+            error="There was no free machine near you. We try again every minute.",
         ),
         "failure": pages.failure(
             status=502,
@@ -59,6 +56,11 @@ def scenes(stage: Stage) -> dict[str, Page | InstanceView]:
     }
 
 
+def path_of(scene: str) -> str:
+    """Where a scene is to be seen."""
+    return "/welcome/waiting" if scene.startswith("waiting") else "/"
+
+
 async def take(folder: Path, only: str) -> None:
     """Write `<name>-<width>-<scheme>.png` into `folder` for each scene whose name contains `only`."""
     async with staged() as stage, async_playwright() as playwright:
@@ -75,8 +77,8 @@ async def take(folder: Path, only: str) -> None:
                         viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1
                     )
                     page = await context.new_page()
-                    await page.goto(stage.url)
-                    if name.startswith("loading"):
+                    await page.goto(stage.url + path_of(name))
+                    if isinstance(scene, InstanceView):
                         await page.wait_for_function("document.querySelector('#lines li')")
                     await page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
                     await context.close()

@@ -66,6 +66,7 @@ class Stage:
         self.polls = 0
         self.never_opens = False
         """Says ready and yet shows the loading page: the loop that a page must notice."""
+        self.signed_out = False
         self.page: Page | None = None
         """Answer to everything, if set."""
         self._cut = False
@@ -105,16 +106,22 @@ class Stage:
 
     async def instance(self, request: web.Request) -> web.Response:
         self.polls += 1
+        if self.signed_out:
+            return web.json_response({"title": "Sign in first"}, status=401)
         return web.json_response(self.view.as_json(), headers={"Cache-Control": "no-store"})
 
     async def navigation(self, request: web.Request) -> web.Response:
         self.served.append(request.path_qs)
         if self.page is not None:
             page = self.page
+        elif self.signed_out:
+            page = self.pages.landing(error="session_expired")
         elif request.path == "/welcome/waiting":
             page = self.pages.waiting(view=self.view, diagnostic_id="7f3a-91c2-0b6e")
         elif self.view.ready and not self.never_opens:
-            return web.Response(text=f"<h1>Jarvis at {request.path_qs}</h1>", content_type="text/html")
+            return web.Response(
+                text=f"<link rel=icon href=data:,><h1>Jarvis at {request.path_qs}</h1>", content_type="text/html"
+            )
         else:
             page = self.pages.loading(next=request.path_qs, view=self.view, diagnostic_id="7f3a-91c2-0b6e")
         return web.Response(body=page.body, status=page.status, headers=page.headers)
