@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from localcloud.auth.errors import validation
-from localcloud.auth.faults import FAULTS, KINDS, Fault
+from localcloud.auth.faults import FAULTS, BadFault, read_fault
 from localcloud.auth.google import Account
 from localcloud.auth.keys import IllegalKeyStep, UnknownKey
 from localcloud.auth.project import Project
@@ -83,12 +83,9 @@ async def list_faults(request: web.Request) -> web.Response:
 
 async def add_fault(request: web.Request) -> web.Response:
     """`{"path": "/auth/v1/token*", "kind": "status", "status": 503, "times": 2}`; kinds as in `Fault`."""
-    body = await read_object(request)
-    if body.get("kind") not in KINDS or not text(body, "path"):
-        raise validation(f"a fault needs a path and a kind, one of {', '.join(KINDS)}")
     try:
-        request.app[FAULTS].add(Fault(**body))
-    except TypeError as error:
+        request.app[FAULTS].add(read_fault(await read_object(request)))
+    except BadFault as error:
         raise validation(str(error)) from error
     return web.json_response(request.app[FAULTS].describe(), status=201)
 

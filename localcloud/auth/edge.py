@@ -62,7 +62,7 @@ def caller_address(request: web.Request) -> str:
     """The address a call counts for: the peer's, or the one vouched for with a secret key."""
     service = request.app[SERVICE]
     claimed = request.headers.get("Sb-Forwarded-For", "").partition(",")[0].strip()
-    if claimed and service.project.ip_forwarding and role_of(api_key(request), service) == "service_role":
+    if claimed and service.project.ip_forwarding and api_key(request) == service.project.secret_key:
         try:
             return str(ip_address(claimed))
         except ValueError:

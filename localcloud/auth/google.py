@@ -129,7 +129,7 @@ class Google:
         hue = int(hashlib.sha256(email.encode()).hexdigest()[:4], 16) % 360
         svg = (
             '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 96">'
-            f'<rect width="96" height="96" fill="hsl({hue} 45% 42%)"/>'
+            f'<rect width="96" height="96" fill="hsl({hue} 45% 36%)"/>'
             '<text x="48" y="64" font-family="system-ui,sans-serif" font-size="46" text-anchor="middle" fill="#fff">'
             f"{escape(email[:1].upper())}</text></svg>"
         )

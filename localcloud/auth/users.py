@@ -40,8 +40,11 @@ async def sign_in(service: Service, account: Account) -> User:
     now = service.now()
     with service.store.transaction():
         identity = service.store.find(Identity, provider="google", provider_id=account.sub)
-        owner = identity.user_id if identity else None
-        user = service.store.find(User, id=owner) if owner else service.store.find(User, email=account.email)
+        user = None
+        if identity:
+            user = service.store.find(User, id=identity.user_id)
+        elif account.email_verified:  # or anybody could take over an account by claiming its address
+            user = service.store.find(User, email=account.email)
         is_new = user is None
         if user is None:
             user = _new_user(service, account, now)

@@ -40,7 +40,7 @@ async def test_a_fault_minds_method_query_body_and_headers(ada):
 async def test_a_reset_happens_before_the_work_and_a_lost_answer_after(ada):
     """A lost answer of a refresh can be asked for again; that of a code exchange cannot."""
     first = (await ada.sign_in("ada@example.com"))["refresh_token"]
-    for kind in ("reset", "lost"):
+    for kind in ("reset", "lost_answer"):
         await ada.pull("POST", "/faults", {"path": "/auth/v1/token*", "kind": kind})
         with pytest.raises(httpx.TransportError):
             await ada.refresh(first)
@@ -48,11 +48,34 @@ async def test_a_reset_happens_before_the_work_and_a_lost_answer_after(ada):
         assert second != first
         first = second
     code = await ada.code("ada@example.com", "v" * 50)
-    await ada.pull("POST", "/faults", {"path": "/auth/v1/token*", "kind": "lost"})
+    await ada.pull("POST", "/faults", {"path": "/auth/v1/token*", "kind": "lost_answer"})
     body = {"auth_code": code, "code_verifier": "v" * 50}
     with pytest.raises(httpx.TransportError):
         await ada.token("pkce", body)
     assert (await ada.token("pkce", body)).json()["error_code"] == "flow_state_not_found"
+
+
+async def test_a_fault_may_speak_as_auth_does(ada):
+    """Codes that this server never gives by itself, such as `conflict`, in both shapes."""
+    fault = {"kind": "status", "status": 409, "code": "conflict"}
+    await ada.pull("POST", "/faults", {"match": {"path": "/auth/v1/token*"}, "times": 2, "fault": fault})
+    old = await ada.refresh("a" * 12)
+    assert (old.status_code, old.json()["error_code"]) == (409, "conflict")
+    new = await ada.refresh("a" * 12, **{"X-Supabase-Api-Version": "2024-01-01"})
+    assert new.json()["code"] == new.headers["x-sb-error-code"] == "conflict"
+
+
+async def test_a_held_request_goes_on_when_released(ada):
+    """To look at what happens meanwhile, such as a second refresh of the same session."""
+    first = (await ada.sign_in("ada@example.com"))["refresh_token"]
+    await ada.pull("POST", "/faults", {"path": "/auth/v1/token*", "kind": "hold"})
+    held = asyncio.create_task(ada.refresh(first))
+    while (await ada.pull("GET", "/faults")).json():
+        pass  # spent as soon as the request has arrived
+    meanwhile = (await ada.refresh(first)).json()["refresh_token"]
+    assert not held.done()
+    await ada.pull("DELETE", "/faults")
+    assert (await held).json()["refresh_token"] == meanwhile
 
 
 async def test_a_hanging_request_is_let_go(ada):

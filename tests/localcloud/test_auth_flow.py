@@ -201,6 +201,18 @@ async def test_an_unverified_address_is_turned_away(ada):
     assert (told["error"], told["error_code"]) == ("access_denied", "provider_email_needs_verification")
 
 
+async def test_an_unverified_address_does_not_take_over_its_owners_account(ada):
+    """Another Google account that merely claims Ada's address."""
+    await ada.sign_in("ada@example.com")
+    claim = {"email": "ada@example.com", "sub": "1" * 21, "email_verified": False}
+    await ada.pull("PUT", "/google/accounts", claim)
+    told = query_of(await ada.arrive("ada@example.com", **s256()))
+    assert told["error_code"] == "provider_email_needs_verification"
+    await ada.pull("PUT", "/google/accounts", {**claim, "email_verified": True})
+    linked = (await ada.sign_in("ada@example.com"))["user"]
+    assert len(linked["identities"]) == 2
+
+
 async def test_a_failed_exchange_is_a_server_error(ada):
     await ada.pull("PATCH", "/project", {"google_exchange_fails": True})
     told = query_of(await ada.arrive("ada@example.com", **s256()))

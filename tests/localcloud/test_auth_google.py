@@ -4,7 +4,9 @@ from html.parser import HTMLParser
 from urllib.parse import urljoin
 
 import pytest
+from playwright.async_api import async_playwright
 
+from tests.parts.browser import PageLog, find_chromium
 from tests.parts.local_auth import (
     RETURN_TO,
     ShiftedClock,
@@ -143,6 +145,24 @@ async def test_google_serves_only_its_own_auth_server(ada, method):
     response = await ada.http.request(method, foreign, data={"email": "ada@example.com"})
     assert response.status_code == 400
     assert "redirect_uri_mismatch" in response.text
+
+
+async def test_a_keyboard_is_enough_in_a_real_browser(ada):
+    """Second account, Enter, and on to the gateway: no policy of the page stops the redirects after its form."""
+    url, _ = await chooser(ada)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=find_chromium())
+        page = await browser.new_page()
+        log = PageLog.of(page, url)
+        await page.goto(url)
+        assert log.clean
+        await page.keyboard.press("Tab")
+        await page.keyboard.press("Tab")
+        async with page.expect_request(lambda request: request.url.startswith(RETURN_TO)) as arrival:
+            await page.keyboard.press("Enter")
+        assert query_of((await arrival.value).url).keys() == {"code", "s"}
+        await browser.close()
+    assert [user["email"] for user in (await ada.administer("GET", "/users")).json()["users"]] == ["grace@example.com"]
 
 
 async def test_offline_access_brings_googles_refresh_token(ada):
