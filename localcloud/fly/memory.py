@@ -1,0 +1,41 @@
+"""The file that lets the stand-in remember over a restart."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+_PAUSE: Final = 0.1  # seconds; a burst of changes becomes one write
+
+
+class Memory:
+    """Writes what `contents` returns, soon after a change and when the stand-in closes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._dirty = asyncio.Event()
+
+    def load(self) -> Mapping[str, Any]:
+        """What was written last; empty at the first start."""
+        if not self._path.exists():
+            return {}
+        kept: Mapping[str, Any] = json.loads(self._path.read_text())
+        return kept
+
+    def changed(self) -> None:
+        self._dirty.set()
+
+    async def keep_writing(self, contents: Callable[[], Mapping[str, object]]) -> None:
+        """Until cancelled."""
+        while True:
+            await self._dirty.wait()
+            await asyncio.sleep(_PAUSE)
+            self._dirty.clear()
+            self.save(contents())
+
+    def save(self, contents: Mapping[str, object]) -> None:
+        """Whole or not at all: a reader never meets half a file."""
+        beside = self._path.with_suffix(".writing")
+        beside.write_text(json.dumps(contents))
+        beside.replace(self._path)

@@ -1,0 +1,109 @@
+"""A local Fly for tests, a client that speaks plain HTTP to it, and a small program to run in its Machines."""
+
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+import pytest
+
+from localcloud.fly import LocalFly, local_fly
+from localcloud.fly.limits import UNLIMITED
+
+TOKEN: Final = "fly-test-token"
+PROGRAM: Final = (sys.executable, "-c", (Path(__file__).parent / "counting_program.py").read_text())
+"""Counts from its start on, tells over HTTP where it is; see counting_program.py."""
+
+
+class FlyCaller:
+    """Calls as a stranger would make them: nothing of the stand-in's code, only HTTP."""
+
+    def __init__(self, url: str, token: str = TOKEN) -> None:
+        self.url, self._token = url, token
+
+    async def __aenter__(self) -> Self:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        self._session = aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=70))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def __call__(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[int, Any]:
+        """Status and decoded JSON (None if there is none) of `path`, which is under /v1 unless it is /_local."""
+        where = self.url + path if path.startswith("/_local") else f"{self.url}/v1{path}"
+        data = None if body is None else json.dumps(body)
+        async with self._session.request(method, where, data=data, params=query, headers=headers) as answer:
+            text = await answer.text()
+            return answer.status, json.loads(text) if text else None
+
+    async def app(self, name: str = "ada") -> str:
+        """A new app."""
+        status, _ = await self("POST", "/apps", {"name": name, "org_slug": "personal"})
+        assert status == 201
+        return name
+
+    async def machine(self, app: str = "ada", *, state: str | None = "started", **wishes: Any) -> dict[str, Any]:
+        """A new Machine, when it has reached `state`. `wishes` are laid over a body that is small and valid."""
+        config = {"image": "registry.example/jarvis:1"} | wishes.pop("config", {})
+        status, machine = await self("POST", f"/apps/{app}/machines", {"config": config} | wishes)
+        assert status == 200, machine
+        if state is not None:
+            await self.wait(machine, state, app=app)
+        return dict(machine)
+
+    async def wait(self, machine: Mapping[str, Any], state: str, *, app: str = "ada") -> None:
+        """Until the Machine is there."""
+        query = {"state": state, "instance_id": machine["instance_id"], "timeout": "20"}
+        status, answer = await self("GET", f"/apps/{app}/machines/{machine['id']}/wait", query=query)
+        assert status == 200, answer
+
+    async def act(self, machine: Mapping[str, Any], verb: str, *, until: str, app: str = "ada") -> None:
+        """Ask for `verb` and wait for its state."""
+        status, answer = await self("POST", f"/apps/{app}/machines/{machine['id']}/{verb}")
+        assert status == 200, answer
+        await self.wait(machine, until, app=app)
+
+    async def state(self, machine: Mapping[str, Any], *, app: str = "ada") -> str:
+        status, answer = await self("GET", f"/apps/{app}/machines/{machine['id']}")
+        assert status == 200, answer
+        return str(answer["state"])
+
+
+@pytest.fixture
+async def fly(tmp_path: Path) -> AsyncIterator[LocalFly]:
+    """A Fly whose Machines run the counting program, without rate limits."""
+    async with local_fly(tmp_path / "fly", token=TOKEN, command=PROGRAM, limits=UNLIMITED) as running:
+        yield running
+
+
+@pytest.fixture
+async def bare_fly(tmp_path: Path) -> AsyncIterator[LocalFly]:
+    """A Fly whose Machines have no process: for what is about the API alone. No rate limits."""
+    async with local_fly(tmp_path / "fly", token=TOKEN, command=None, limits=UNLIMITED) as running:
+        yield running
+
+
+@pytest.fixture
+async def call(fly: LocalFly) -> AsyncIterator[FlyCaller]:
+    async with FlyCaller(fly.url) as caller:
+        yield caller
+
+
+@pytest.fixture
+async def bare_call(bare_fly: LocalFly) -> AsyncIterator[FlyCaller]:
+    async with FlyCaller(bare_fly.url) as caller:
+        yield caller
