@@ -71,7 +71,10 @@ class BringUp:
                 case Act.MAKE_VOLUME:
                     instance = await self._make_volume(instance)
                 case Act.MAKE_MACHINE:
-                    instance = await self._make_machine(instance)
+                    instance, made = await self._make_machine(instance)
+                    # It launches by itself; a start asked while its image is prepared is refused. So knock first.
+                    if made.private_ip is not None and await self._answers(made.private_ip):
+                        return await self._ready(instance, made)
                 case Act.START:
                     await self._start(instance)
                 case Act.FORGET:
@@ -111,7 +114,7 @@ class BringUp:
         )
         return await self._parts.store.record(self._lease, volume_id=volume.id, region=volume.region)
 
-    async def _make_machine(self, instance: Instance) -> Instance:
+    async def _make_machine(self, instance: Instance) -> tuple[Instance, Machine]:
         self._progress.reach("boot")
         settings = self._parts.settings
         assert instance.volume_id is not None  # noqa: S101  plan() makes the volume first
@@ -132,7 +135,8 @@ class BringUp:
             metadata=naming.ownership(instance, env=settings.env, deployment=settings.deployment),
         )
         machine = await self._parts.cloud.create_machine(instance.app_name, spec)
-        return await self._parts.store.record(self._lease, machine_id=machine.id, private_ip=machine.private_ip)
+        instance = await self._parts.store.record(self._lease, machine_id=machine.id, private_ip=machine.private_ip)
+        return instance, machine
 
     async def _start(self, instance: Instance) -> None:
         self._progress.reach("resume" if self._progress.path != "provision" else "boot")
