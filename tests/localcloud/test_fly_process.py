@@ -13,7 +13,7 @@ from localcloud.fly import LocalFly, local_fly
 from localcloud.fly.limits import UNLIMITED
 from tests.parts.local_fly import PROGRAM, TOKEN, FlyCaller
 
-pytest_plugins = ("tests.parts.local_fly",)
+pytest_plugins = ("tests.parts.fly_fixtures",)
 
 
 async def ask(machine: dict[str, Any], *, patience: float = 10) -> dict[str, Any]:

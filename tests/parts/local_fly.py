@@ -1,17 +1,13 @@
-"""A local Fly for tests, a client that speaks plain HTTP to it, and a small program to run in its Machines."""
+"""A client that speaks plain HTTP to a local Fly, and a small program to run in its Machines."""
 
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import aiohttp
-import pytest
-
-from localcloud.fly import LocalFly, local_fly
-from localcloud.fly.limits import UNLIMITED
 
 TOKEN: Final = "fly-test-token"
 PROGRAM: Final = (sys.executable, "-c", (Path(__file__).parent / "counting_program.py").read_text())
@@ -81,29 +77,3 @@ class FlyCaller:
         status, answer = await self("GET", f"/apps/{app}/machines/{machine['id']}")
         assert status == 200, answer
         return str(answer["state"])
-
-
-@pytest.fixture
-async def fly(tmp_path: Path) -> AsyncIterator[LocalFly]:
-    """A Fly whose Machines run the counting program, without rate limits."""
-    async with local_fly(tmp_path / "fly", token=TOKEN, command=PROGRAM, limits=UNLIMITED) as running:
-        yield running
-
-
-@pytest.fixture
-async def bare_fly(tmp_path: Path) -> AsyncIterator[LocalFly]:
-    """A Fly whose Machines have no process: for what is about the API alone. No rate limits."""
-    async with local_fly(tmp_path / "fly", token=TOKEN, command=None, limits=UNLIMITED) as running:
-        yield running
-
-
-@pytest.fixture
-async def call(fly: LocalFly) -> AsyncIterator[FlyCaller]:
-    async with FlyCaller(fly.url) as caller:
-        yield caller
-
-
-@pytest.fixture
-async def bare_call(bare_fly: LocalFly) -> AsyncIterator[FlyCaller]:
-    async with FlyCaller(bare_fly.url) as caller:
-        yield caller
