@@ -21,20 +21,25 @@ LAST_ANSWERS_S = 1.0
 
 
 def main() -> int:
-    """Run until SIGTERM or SIGINT. 2 if the settings make no sense."""
+    """Run until SIGTERM or SIGINT. 2 if the settings make no sense, 1 if the address is taken."""
     try:
         settings = guard_settings.read(os.environ)
     except BadSettings as bad:
         for trouble in bad.problems:
             log("bad_setting", problem=trouble)
         return 2
+    try:
+        listener = bind(settings.listen)
+    except OSError as error:
+        log("cannot_listen", host=settings.listen.host, port=settings.listen.port, why=str(error))
+        return 1
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(guard(settings))
+        runner.run(guard(settings, listener))
     return 0
 
 
-async def guard(settings: Settings) -> None:
-    """Guard the Machine until told to stop."""
+async def guard(settings: Settings, listener: socket.socket) -> None:
+    """Guard the Machine at `listener` until told to stop."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -43,7 +48,6 @@ async def guard(settings: Settings) -> None:
     admission = Admission(settings.keys, settings.machine_id, owner=settings.owner)
     door = Door(admission, app, settings.routes, boot_id=secrets.token_hex(8), streams=lambda: server.streams())
     server = Server(door)
-    listener = bind(settings.listen)
     await server.listen(listener)
     host, port = listener.getsockname()[:2]
     log("listening", host=host, port=port)
