@@ -26,7 +26,6 @@ from gateway.pages.words import (
     to_go,
 )
 
-_TEMPLATES: Final = ("landing.html", "loading.html", "waiting.html", "failure.html")
 _RETRY_AFTER_MOST_S: Final = 30
 _READY_DOT: Final = '<circle cx="24" cy="24" r="7" fill="#ffc83d" stroke="#fff" stroke-width="2"/>'
 """Put on the icon when the Instance is ready, so that a tab in the background tells."""
@@ -79,7 +78,7 @@ class Pages:
             icon=_data_url(mark),
         )
         self._ready_icon = _data_url(mark.replace("</svg>", _READY_DOT + "</svg>"))
-        self._templates = {name: environment.get_template(name) for name in _TEMPLATES}
+        self._templates = {name: environment.get_template(name) for name in environment.list_templates()}
         self._plans = tuple(plans)
         # The bytes between the tags never change, so a hash does what a nonce would, without a random number per page.
         self._still = _headers(f"style-src {_hash(style)}")
@@ -101,7 +100,9 @@ class Pages:
 
     def waiting(self, *, view: InstanceView, diagnostic_id: str | None = None) -> Page:
         """200 at `/welcome/waiting`: in line, or failed and being tried again. Goes on to `/` when ready."""
-        return self._on_the_way("waiting.html", 200, self._live, "/", "/", view, diagnostic_id)
+        # Under no-referrer a browser sends `Origin: null` with the form, and signing out asks where a POST comes from.
+        headers = self._live | {"Referrer-Policy": "same-origin"}
+        return self._on_the_way("waiting.html", 200, headers, "/", "/", view, diagnostic_id)
 
     def failure(
         self,

@@ -44,7 +44,8 @@ def view(
         )
         for i, name in enumerate(names)
     )
-    return InstanceView(**{"state": State.WAKING, "since": SINCE, "steps": steps} | given)
+    shape: dict[str, Any] = {"state": State.WAKING, "since": SINCE, "steps": steps}
+    return InstanceView(**shape | given)
 
 
 def ready() -> InstanceView:
@@ -110,6 +111,10 @@ class Stage:
             return web.json_response({"title": "Sign in first"}, status=401)
         return web.json_response(self.view.as_json(), headers={"Cache-Control": "no-store"})
 
+    async def logout(self, request: web.Request) -> web.Response:
+        self.signed_out = request.headers.get("Origin") == self.url
+        raise web.HTTPSeeOther("/")
+
     async def navigation(self, request: web.Request) -> web.Response:
         self.served.append(request.path_qs)
         if self.page is not None:
@@ -134,6 +139,7 @@ async def staged() -> AsyncIterator[Stage]:
     app = web.Application()
     app.router.add_get("/_gateway/events", stage.events)
     app.router.add_get("/_gateway/instance", stage.instance)
+    app.router.add_post("/auth/logout", stage.logout)
     app.router.add_get("/{path:.*}", stage.navigation)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
     await runner.setup()

@@ -1,5 +1,7 @@
 """Readable, reachable by keyboard, understood by a screen reader: on a phone and a desktop, light and dark."""
 
+from typing import Literal
+
 import pytest
 from playwright.async_api import Browser, Page
 
@@ -83,7 +85,9 @@ async def open_scene(tab: Page, stage: Stage, name: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", SCENES)
-async def test_everybody_can_read_and_use_the_page(browser: Browser, stage: Stage, name: str, scheme: str) -> None:
+async def test_everybody_can_read_and_use_the_page(
+    browser: Browser, stage: Stage, name: str, scheme: Literal["light", "dark"]
+) -> None:
     """Contrast of at least 4.5, landmarks, headings, names, ids, targets, and nothing to scroll sideways at 320 px."""
     context = await browser.new_context(
         base_url=stage.url, color_scheme=scheme, viewport={"width": 1280, "height": 800}

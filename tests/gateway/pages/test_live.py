@@ -15,7 +15,7 @@ DEEP = "/notes/7?tab=a%20b#end"
 
 
 async def states(tab: Page) -> list[str]:
-    return await tab.locator("#steps li").evaluate_all("rows => rows.map(row => row.dataset.state)")
+    return list(await tab.locator("#steps li").evaluate_all("rows => rows.map(row => row.dataset.state)"))
 
 
 async def told(tab: Page, stage: Stage, shown: InstanceView, sentence: str) -> None:
@@ -174,6 +174,13 @@ async def test_signed_out_in_another_tab_leads_to_the_landing_page(tab: Page, st
     await tab.goto("/notes")
     stage.signed_out = True
     stage.cut()
+    await expect(tab.get_by_role("alert")).to_contain_text("You were signed out.")
+
+
+async def test_who_waits_may_sign_out(tab: Page, stage: Stage) -> None:
+    """The POST says where it comes from, so that signing out can refuse other sites."""
+    await tab.goto("/welcome/waiting")
+    await tab.get_by_role("button", name="Sign out").click()
     await expect(tab.get_by_role("alert")).to_contain_text("You were signed out.")
 
 
