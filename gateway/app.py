@@ -68,7 +68,6 @@ async def running(
     clock: Clock,
     *,
     sockets: Mapping[str, socket.socket],
-    machine_env: Mapping[str, str],
     replica: str,
 ) -> AsyncIterator[Running]:
     """The whole gateway, answering on `sockets` ("public", "admin", "broker", listening already).
@@ -96,7 +95,7 @@ async def running(
             clock=clock,
             keys=GuardKeys(settings.gateway_master_keys),
             traffic=OpenTraffic(relay, activity, directory, guard_port=GUARD_PORT),
-            settings=_lifecycle(settings, machine_env),
+            settings=_lifecycle(settings),
             replica=replica,
         )
         lifecycle = await enter(Lifecycle(parts, told=metrics.count))
@@ -171,7 +170,7 @@ async def serving(settings: Settings) -> AsyncIterator[dict[str, str]]:
     ):
         sockets = {"public": public, "admin": admin, "broker": broker}
         replica = f"{socket.gethostname()}:{url_of(public).rpartition(':')[2]}"
-        async with running(settings, SystemClock(), sockets=sockets, machine_env={}, replica=replica) as gateway:
+        async with running(settings, SystemClock(), sockets=sockets, replica=replica) as gateway:
             yield {"public": gateway.public, "admin": gateway.admin, "broker": gateway.broker}
 
 
@@ -226,7 +225,7 @@ def _fly(settings: Settings) -> FlySettings:
     )
 
 
-def _lifecycle(settings: Settings, machine_env: Mapping[str, str]) -> LifecycleSettings:
+def _lifecycle(settings: Settings) -> LifecycleSettings:
     return LifecycleSettings(
         env=settings.gateway_env,
         deployment=settings.deployment,
@@ -237,7 +236,6 @@ def _lifecycle(settings: Settings, machine_env: Mapping[str, str]) -> LifecycleS
         volume_gb=settings.machine_volume_gb,
         guard_port=GUARD_PORT,
         machine_env={
-            **machine_env,
             "SUPABASE_URL": settings.supabase_url,
             "SUPABASE_PUBLISHABLE_KEY": settings.supabase_publishable_key.get_secret_value(),
         },

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import shlex
 import socket
 import sys
 from base64 import urlsafe_b64encode
@@ -65,6 +66,8 @@ async def local_system(
         public_url = url_of(sockets["public"])
         database = await stack.enter_async_context(embedded_postgres(data_dir / "postgres"))
         await migrate(database.admin_dsn)
+        # The App belongs to the image, so that another --app-command reaches Machines that exist already.
+        app = app_command or f"{shlex.quote(sys.executable)} -m golden.app"
         ports = Ports(data_dir / "ports.json")
         auth = await stack.enter_async_context(
             local_auth(
@@ -80,7 +83,7 @@ async def local_system(
             local_fly(
                 data_dir / "fly",
                 token=kept["fly_token"],
-                command=[sys.executable, "-m", "golden.guard"],
+                command=["/usr/bin/env", f"JARVIS_COMMAND={app}", sys.executable, "-m", "golden.guard"],
                 port=ports.usual("fly"),
                 region=FIXED["MACHINES_REGION"],
             )
@@ -101,9 +104,8 @@ async def local_system(
                 "FLY_API_TOKEN": kept["fly_token"],
             }
         )
-        machine_env = {"JARVIS_COMMAND": app_command or f"{sys.executable} -m golden.app"}
         gateway: Running = await stack.enter_async_context(
-            running(settings, SystemClock(), sockets=sockets, machine_env=machine_env, replica="dev")
+            running(settings, SystemClock(), sockets=sockets, replica="dev")
         )
         yield {
             "public": public_url,

@@ -25,6 +25,7 @@ TRIES: Final = 3
 """Of a request that did not leave us: the Machine may have gone to sleep, moved, or died between look and knock."""
 ASSERTION_FRESH_S: Final = 120.0
 """Age at which a kept assertion is replaced: far from its end, because a Machine's clock may run ahead too."""
+LOOK_EVERY_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,8 @@ class Gate:
             100_000, ASSERTION_FRESH_S, timer=self._clock.monotonic
         )
 
+        self._looked: TTLCache[UserId, bool] = TTLCache(100_000, LOOK_EVERY_S, timer=self._clock.monotonic)
+
     async def pass_through(
         self, request: web.BaseRequest, identity: Identity, kind: Kind, *, client: str, bearer: bool
     ) -> web.StreamResponse:
@@ -93,10 +96,16 @@ class Gate:
                 doubt = True
         raise AssertionError("unreachable")  # pragma: no cover
 
-    def knock(self, identity: Identity) -> None:
-        """Their Machine has been silent under a request: look whether it sleeps, and wake it, beside the request."""
-        self._directory.drop(identity.user_id)
-        self._lifecycle.begin(Visitor(identity.user_id, identity.email), actor="silence", doubt=True)
+    def _knock(self, visitor: Visitor) -> None:
+        """Their Machine is silent under a request: look whether it sleeps, and wake it, beside the request.
+
+        A request that already lies in the socket of a suspended Machine is answered once it is resumed; it must not
+        be sent again. At most one look in LOOK_EVERY_S: an agent that thinks for minutes is silent too.
+        """
+        if self._looked.get(visitor.user_id) is None:
+            self._looked[visitor.user_id] = True
+            self._directory.drop(visitor.user_id)
+            self._lifecycle.begin(visitor, actor="silence", doubt=True)
 
     async def _hold(self, visitor: Visitor, deadline: float, *, doubt: bool) -> Instance:
         if not doubt:
@@ -127,6 +136,7 @@ class Gate:
             drop_cookie_prefixes=self._settings.drop_cookie_prefixes,
             drop_authorization=bearer,
             touch=lambda: touch(user_id),
+            silent=lambda: self._knock(Visitor(user_id, identity.email)),
         )
 
     def _endpoint(self, instance: Instance) -> Endpoint:
