@@ -107,7 +107,7 @@ def _key_for(header: Mapping[str, Any], keys: Mapping[str, jwt.PyJWK], trust: Tr
     algorithm, kid = header.get("alg"), header.get("kid")
     if algorithm == "HS256" and trust.legacy_secret is not None:
         return trust.legacy_secret.encode(), "HS256"
-    if algorithm not in ASYMMETRIC:
+    if not isinstance(algorithm, str) or algorithm not in ASYMMETRIC:
         raise TokenRefused("algorithm not accepted")
     if not isinstance(kid, str) or not kid:
         raise TokenRefused("no key id")

@@ -46,11 +46,11 @@ def _read_key(entry: dict[str, Any]) -> jwt.PyJWK | None:
     public = {name: value for name, value in entry.items() if name not in ("d", "p", "q", "dp", "dq", "qi", "oth")}
     try:
         key = jwt.PyJWK(public)
-    except jwt.PyJWTError:
+    except (jwt.PyJWTError, TypeError, ValueError):
         return None
-    if key.algorithm_name not in ASYMMETRIC or (kind == "RSA" and key.key.key_size < MIN_RSA_BITS):
-        return None
-    return key
+    # PyJWT takes the key's word for its algorithm: it would let a P-384 key sign as ES256.
+    strong = key.key.key_size >= MIN_RSA_BITS if kind == "RSA" else key.key.curve.name == "secp256r1"
+    return key if key.algorithm_name in ASYMMETRIC and strong else None
 
 
 class KeyRing:

@@ -164,7 +164,7 @@ def _word_for(refused: AuthApiError) -> SessionError:
         return TooMany(code, status, retry_after=_retry_after(refused))
     if code in SESSION_IS_DEAD:
         return SessionDead(code, status)
-    if code in ("conflict", "unexpected_failure") or status >= 500:
+    if status == 409 or status >= 500:  # `conflict`, `unexpected_failure`
         return Contended(code, status)
     return SupabaseRefused(code, status)
 
