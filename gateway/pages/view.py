@@ -58,7 +58,7 @@ class InstanceView:
     since: datetime
     """When this way to ready began; aware. Another value tells an open page that a new way has begun."""
     eta_s: float | None = None
-    """Seconds still to go; None when we cannot honestly say."""
+    """Seconds still to go, of a failed one until the next attempt; None when we cannot honestly say."""
     attempt: int = 1
     place: int | None = None
     """Place in line, 1 being next; None when not queued."""

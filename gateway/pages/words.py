@@ -85,6 +85,9 @@ _SAME_AS: Final = {
     "invalid_request": "flow_expired",
     "server_error": "sign_in_unavailable",
     "temporarily_unavailable": "sign_in_unavailable",
+    "validation_failed": "flow_expired",
+    "bad_code_verifier": "flow_expired",
+    "request_timeout": "sign_in_unavailable",
     "unexpected_failure": "sign_in_unavailable",
     "over_request_rate_limit": "too_many",
 }
@@ -98,30 +101,30 @@ def sign_in_error(code: str) -> str:
 
 def heading(view: InstanceView) -> str:
     """What the page is about, in a few words. `rules.js` says the same in the open page."""
-    if view.place is not None:
-        return HEADINGS["queued"]
     if view.state is State.FAILED:
         return HEADINGS["failed"]
+    if view.place is not None:
+        return HEADINGS["queued"]
     return HEADINGS["first" if view.state is State.PROVISIONING else "wake"]
 
 
 def to_go(view: InstanceView) -> str:
-    """How long it will still take, if we can honestly say; else nothing. `rules.js` says the same."""
-    if not view.eta_s or view.ready or view.state is State.FAILED or slow(view.steps):
+    """How long it will still take, or when we try again; nothing if we cannot say. `rules.js` says the same."""
+    if not view.eta_s or view.ready or slow(view.steps):
         return ""
-    if view.eta_s < 90:
-        return f"about {math.ceil(view.eta_s)} s to go"
-    return f"about {math.ceil(view.eta_s / 60)} min to go"
+    time = f"{math.ceil(view.eta_s)} s" if view.eta_s < 90 else f"{math.ceil(view.eta_s / 60)} min"
+    return f"next attempt in about {time}" if view.state is State.FAILED else f"about {time} to go"
 
 
 def sentence(view: InstanceView) -> str:
     """The one line on what is going on. `rules.js` says the same in the open page."""
     if view.ready:
         return SAY["ready"]
-    if view.place is not None:
-        return SAY["next"] if view.place <= 1 else SAY["place"].format(n=view.place)
+    place = "" if view.place is None else SAY["next" if view.place <= 1 else "place"].format(n=view.place)
     if view.state is State.FAILED or any(s.state is StepState.FAILED for s in view.steps):
-        return view.error or SAY["failed"]
+        return f"{view.error or SAY['failed']} {place}".strip()
+    if place:
+        return place
     running = [s for s in view.steps if s.state is StepState.RUNNING]
     said = STEP_WORDS[running[-1].name].now if running else SAY["begin"]
     if slow(view.steps):

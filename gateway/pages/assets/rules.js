@@ -31,15 +31,16 @@ function aged(view, s) {
   return { ...view, steps, eta_s: view.eta_s === null ? null : Math.max(0, view.eta_s - s) };
 }
 
-// What to show after hearing `told`. No step goes back: news may arrive twice or late, from a stream and a poll at once.
-// Only a new attempt clears a failed step.
+// What to show after hearing `told`. No step goes back: news may arrive twice or late, from a stream and a poll at once,
+// and from a replica that knows less. Only a new attempt clears a failed step. `since` may differ a little between two
+// replicas' clocks, so it counts as new only when a second later; and nothing is dropped for being older, for the
+// replica we happen to ask may be the only one left.
 function forward(shown, told) {
-  const later = Date.parse(told.since) - Date.parse(shown.since) || told.attempt - shown.attempt;
-  if (later < 0 && !told.ready) return shown;
+  const fresh = told.attempt > shown.attempt || Date.parse(told.since) - Date.parse(shown.since) > 1000;
   const steps = shown.steps.map((old) => {
     const step = told.steps.find((each) => slot(each.name) === slot(old.name)) || old;
     if (told.ready) return { ...step, state: "done", took_s: step.took_s ?? old.took_s };
-    if (old.state === "failed" && later > 0) return step;
+    if (old.state === "failed" && fresh) return step;
     if (RANK[step.state] < RANK[old.state]) return old;
     return { ...step, took_s: step.state === "running" && old.state === "running"
       ? Math.max(old.took_s || 0, step.took_s || 0) : step.took_s ?? old.took_s };
@@ -48,20 +49,23 @@ function forward(shown, told) {
 }
 
 function heading(view, headings) {
-  if (view.place !== null) return headings.queued;
   if (view.state === "failed") return headings.failed;
+  if (view.place !== null) return headings.queued;
   return view.state === "provisioning" ? headings.first : headings.wake;
 }
 
 function toGo(view) {
-  if (!view.eta_s || view.ready || view.state === "failed" || slow(view.steps)) return "";
-  return view.eta_s < 90 ? `about ${Math.ceil(view.eta_s)} s to go` : `about ${Math.ceil(view.eta_s / 60)} min to go`;
+  if (!view.eta_s || view.ready || slow(view.steps)) return "";
+  const time = view.eta_s < 90 ? Math.ceil(view.eta_s) + " s" : Math.ceil(view.eta_s / 60) + " min";
+  return view.state === "failed" ? `next attempt in about ${time}` : `about ${time} to go`;
 }
 
 function sentence(view, say, words) {
   if (view.ready) return say.ready;
-  if (view.place !== null) return view.place <= 1 ? say.next : say.place.replace("{n}", view.place);
-  if (view.state === "failed" || view.steps.some((step) => step.state === "failed")) return view.error || say.failed;
+  const place = view.place === null ? "" : view.place <= 1 ? say.next : say.place.replace("{n}", view.place);
+  if (view.state === "failed" || view.steps.some((step) => step.state === "failed"))
+    return `${view.error || say.failed} ${place}`.trim();
+  if (place) return place;
   const running = view.steps.filter((step) => step.state === "running").pop();
   const said = slow(view.steps) ? say.slow : running ? words[running.name][1] : say.begin;
   return view.attempt > 1 ? said + " " + say.attempt.replace("{n}", view.attempt) : said;

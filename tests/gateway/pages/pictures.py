@@ -37,7 +37,8 @@ def scenes(stage: Stage) -> dict[str, Page | InstanceView]:
             start="boot",
             failed=True,
             state=State.FAILED,
-            error="There was no free machine near you. We try again every minute.",
+            error="There was no free machine near you just now.",
+            eta_s=42.0,
         ),
         "failure": pages.failure(
             status=502,

@@ -9,16 +9,11 @@ from typing import Any
 
 from aiohttp import web
 
-from gateway.pages.render import Page, Pages, PlanCard
+from gateway.pages.plans import PLANS
+from gateway.pages.render import Page, Pages
 from gateway.pages.view import InstanceView, StepState, StepView
 from provisioner.instance import State
 
-PLANS = (
-    PlanCard(name="Free", usd_per_month=0),
-    PlanCard(name="Starter", usd_per_month=20, memory_mb=512, disk_gb=2),
-    PlanCard(name="Pro", usd_per_month=40, memory_mb=1024, disk_gb=5),
-    PlanCard(name="Enterprise", usd_per_month=80, memory_mb=2048, disk_gb=10),
-)
 USUAL = {"reserve": 0.2, "resume": 0.6, "boot": 1.4, "network": 0.3, "app": 0.9, "open": 0.1}
 SINCE = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

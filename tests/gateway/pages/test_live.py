@@ -67,6 +67,14 @@ async def test_late_and_doubled_news_take_nothing_back(tab: Page, stage: Stage) 
     assert not await tab.evaluate("shrunk")
 
 
+async def test_news_from_a_clock_that_runs_behind_still_counts(tab: Page, stage: Stage) -> None:
+    """Two replicas never agree to the millisecond on when a wake began."""
+    stage.view = view("reserve")
+    await tab.goto("/")
+    await told(tab, stage, replace(view("resume"), since=SINCE - timedelta(milliseconds=3)), "Picking up")
+    assert (await states(tab))[0] == "done"
+
+
 async def test_a_boot_may_take_the_place_of_a_resume(tab: Page, stage: Stage) -> None:
     stage.view = view("resume")
     await tab.goto("/")

@@ -8,11 +8,12 @@ import re
 
 import pytest
 
+from gateway.pages.plans import PLANS
 from gateway.pages.render import Page, Pages, PlanCard, memory, seconds
 from gateway.pages.view import STEP_NAMES, InstanceView
 from gateway.pages.words import SIGN_IN_ERRORS, STEP_WORDS, sign_in_error
 from provisioner.instance import State
-from tests.gateway.pages.stage import PLANS, ready, view
+from tests.gateway.pages.stage import ready, view
 
 EVIL = "</script><script>alert(1)</script><!--'\"&"
 
@@ -166,6 +167,11 @@ def test_the_page_without_script_shows_the_whole_truth(pages: Pages) -> None:
         (view(None, place=1), "You have a place in line", "You are next in line. Reloading keeps your place."),
         (view("app", failed=True, state=State.FAILED), "We could not start", "We will try again by ourselves"),
         (view("app", failed=True, state=State.FAILED, error="No room."), "We could not start", "No room."),
+        (
+            view("boot", start="boot", failed=True, state=State.FAILED, error="No room.", place=2),
+            "We could not start",
+            "No room. You are number 2 in line. Reloading keeps your place.",
+        ),
         (ready(), "Waking your Jarvis", "Ready. Opening your Jarvis."),
     ],
 )  # fmt: skip
