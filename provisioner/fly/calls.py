@@ -18,7 +18,7 @@ _SHORTEST_SECRET: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Generic[T]):
-    """One request. `action` and `target` are what Fly counts its limits by, and what the log says."""
+    """One request. `action` and `target` are what the log says."""
 
     action: str
     method: str
@@ -27,6 +27,8 @@ class Call(Generic[T]):
     target: str
     read: Callable[[object], T] = field(repr=False)
     """From the answer's JSON (None if it was empty); raises ValueError."""
+    budget: str | None = None
+    """What Fly counts the action against: a Machine, or the app. None: `target`."""
     params: Sequence[tuple[str, str]] = ()
     body: Mapping[str, object] | None = field(default=None, repr=False)
     hold: timedelta = timedelta()
@@ -49,7 +51,16 @@ def create_app(app: str, org_slug: str) -> Call[None]:
     _segment(app)
     # Fly's guides say `app_name`, its OpenAPI document and its own Go client say `name`.
     body = {"app_name": app, "name": app, "org_slug": org_slug}
-    return Call(action="create_app", method="POST", path="/v1/apps", app=app, target=app, read=_nothing, body=body)
+    return Call(
+        action="create_app",
+        method="POST",
+        path="/v1/apps",
+        app=app,
+        target=app,
+        budget="",  # there is no app yet to count it against: one budget for all
+        read=_nothing,
+        body=body,
+    )
 
 
 def create_volume(app: str, *, name: str, region: str, size_gb: int, guest: Guest) -> Call[Volume]:
@@ -65,7 +76,9 @@ def list_volumes(app: str) -> Call[list[Volume]]:
 
 def delete_volume(app: str, volume_id: str) -> Call[None]:
     path = f"{_app(app)}/volumes/{_segment(volume_id)}"
-    return Call(action="delete_volume", method="DELETE", path=path, app=app, target=volume_id, read=_nothing)
+    return Call(
+        action="delete_volume", method="DELETE", path=path, app=app, target=volume_id, budget=app, read=_nothing
+    )
 
 
 def create_machine(app: str, spec: MachineSpec) -> Call[Machine]:

@@ -1,7 +1,7 @@
 """Fly as a `provisioner.ports.Cloud`."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
@@ -9,7 +9,7 @@ import httpx
 
 from provisioner.clock import Clock, SystemClock
 from provisioner.errors import NotThere, WrongState
-from provisioner.fly import apps, calls, starting, waiting
+from provisioner.fly import apps, calls, removing, starting, waiting
 from provisioner.fly.creating import Newborns, create_or_adopt
 from provisioner.fly.settings import FlySettings
 from provisioner.fly.wire import Wire
@@ -17,7 +17,6 @@ from provisioner.instance import MachineId
 from provisioner.ports import Cloud, Guest, Machine, MachineSpec, MachineState, Volume
 
 _POOL: Final = httpx.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=30)
-_GONE: Final = (MachineState.DESTROYED, MachineState.DESTROYING)
 _ASLEEP: Final = (MachineState.SUSPENDED, MachineState.SUSPENDING)
 _DOWN: Final = (MachineState.STOPPED, MachineState.STOPPING)
 
@@ -51,11 +50,11 @@ class FlyClient:
         return await self._wire.send(calls.create_volume(app, name=name, region=region, size_gb=size_gb, guest=guest))
 
     async def volumes(self, app: str) -> Sequence[Volume]:
+        """Those that are not on their way out."""
         return await self._wire.send(calls.list_volumes(app))
 
     async def delete_volume(self, app: str, volume_id: str) -> None:
-        with suppress(NotThere):
-            await self._wire.send(calls.delete_volume(app, volume_id))
+        await removing.delete_volume(self._wire, self._clock, app, volume_id)
 
     async def create_machine(self, app: str, spec: MachineSpec) -> Machine:
         return await create_or_adopt(self._wire, self._clock, self._newborns, app, spec)
@@ -106,13 +105,7 @@ class FlyClient:
         return await waiting.wait(self._wire, self._clock, self._newborns, app, machine, states, timeout=timeout)
 
     async def destroy(self, app: str, machine_id: MachineId) -> None:
-        try:
-            await self._wire.send(calls.destroy(app, machine_id))
-        except NotThere:
-            pass
-        except WrongState as error:
-            if error.current not in _GONE:
-                raise
+        await removing.destroy(self._wire, app, machine_id)
 
 
 if TYPE_CHECKING:

@@ -101,8 +101,9 @@ async def _find(wire: Wire, clock: Clock, app: str, spec: MachineSpec) -> Machin
 
 
 def _adopt(machine: Machine, spec: MachineSpec, why: CloudError) -> Machine:
-    """`machine`, if it is the one that `spec` describes. Metadata we cannot read is not ours."""
-    if _identity(machine.metadata) != _identity(spec.metadata) or machine.name != spec.name:
+    """`machine`, if it is the one that `spec` describes. What says nothing of whose it is, is not ours."""
+    wanted = _identity(spec.metadata)
+    if not wanted or _identity(machine.metadata) != wanted or machine.name != spec.name:
         raise NameTaken(
             f"create_machine: the Machine named {spec.name} carries other metadata",
             machine_id=machine.id,
@@ -116,7 +117,13 @@ def _adopt(machine: Machine, spec: MachineSpec, why: CloudError) -> Machine:
             status=why.status,
             request_id=why.request_id,
         ) from why
-    log.info("fly_machine_adopted", id=machine.id, name=machine.name, because=type(why).__name__)
+    log.info(
+        "fly_machine_adopted",
+        id=machine.id,
+        name=machine.name,
+        because=type(why).__name__,
+        same_volume=machine.volume_id == spec.volume_id,
+    )
     return machine
 
 

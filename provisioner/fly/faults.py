@@ -40,6 +40,8 @@ _CURRENT: Final = re.compile(
     rf"current state:? ['\"]?(\w+)|(?:currently|already|machine is) ['\"]?({_STATES})\b", re.IGNORECASE
 )
 
+_ATTACHED: Final = re.compile(r"volume.* (?:attached|bound) to", re.IGNORECASE)
+
 
 def _no_room(scope: Scope) -> _Kind:
     return partial(NoCapacity, scope=scope)
@@ -81,7 +83,7 @@ _TEXTS: Final[tuple[tuple[frozenset[int] | None, re.Pattern[str], Callable[[_Fou
         ),
         ((409, 422), r"already been taken|uniqueness constraint violated", lambda _: NameTaken),
         ((412,), r"insufficient resources .* existing volume", lambda _: _no_room(Scope.VOLUME_HOST)),
-        ((412,), r"volume.* (?:attached|bound) to|machine_version", lambda _: Refused),
+        ((412,), r"machine_version", lambda _: Refused),
         ((412,), r"getting replaced", lambda _: partial(WrongState, current=MachineState.REPLACING.value)),
         ((408,), r"failed to reach desired state", _state),
         ((409, 412), _CURRENT.pattern, _state),
@@ -130,6 +132,9 @@ def _kind(action: str, status: int, code: str | None, text: str) -> _Kind:
     for statuses, pattern, kind in _TEXTS:
         if (statuses is None or status in statuses) and (found := pattern.search(text)):
             return kind(found)
+    if status == 412 and _ATTACHED.search(text):
+        # A Machine cannot be made with it, which no repeating mends; but its deletion only has to wait for detachment.
+        return WrongState if action == "delete_volume" else Refused
     if action == "wait" and status in (400, 408, 422):
         # Which 4xx a wait on a replaced version gets is not documented, so its words count on all of them.
         current = state_named(text)

@@ -4,6 +4,7 @@ The buckets are this process's own. Where several replicas share an app they may
 `pause` makes everybody here who wants the same thing wait.
 """
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,8 +29,10 @@ ALLOWANCES: Final[Mapping[str, Allowance]] = {
 }
 """Fly's documentation, machines/api, as of 2026-07: per action and Machine id, or app for the app's own actions."""
 
-# Requests meet on the way what they were spaced by here, so they leave a little slower than Fly refills.
-_SLACK: Final = 1.05
+_TRAVEL: Final = 0.25
+"""Seconds by which one request may take longer to Fly than the next. So much of the burst is kept in reserve, as Fly
+counts requests when they arrive, and they may arrive closer together than they left."""
+
 _SOON: Final = 1e-6  # seconds; what rounding of the clock may leave over after a sleep
 
 
@@ -49,6 +52,9 @@ class _Bucket:
 
     def take(self, now: float) -> None:
         self.full_at = max(self.full_at, now) + self.interval
+
+    def give_back(self) -> None:
+        self.full_at -= self.interval
 
     def pause(self, until: float) -> None:
         """Nothing before `until`, and no burst after it: Fly just said that there was none left."""
@@ -85,6 +91,10 @@ class Limits:
         finally:
             bucket.queue.remove(ticket)
 
+    def unused(self, action: str, identifier: str) -> None:
+        """The request that was admitted never left: the next may have its turn."""
+        self._bucket(action, identifier).give_back()
+
     def pause(self, action: str, identifier: str, seconds: float) -> None:
         """Fly answered 429: nobody sends `action` to `identifier` for `seconds`."""
         self._bucket(action, identifier).pause(self._clock.monotonic() + seconds)
@@ -101,7 +111,8 @@ class Limits:
         if key not in self._buckets:
             self._tidy()
             allowance = self._allowances.get(action, USUAL)
-            self._buckets[key] = _Bucket(_SLACK / allowance.per_second, allowance.burst)
+            reserve = math.ceil(allowance.per_second * _TRAVEL)
+            self._buckets[key] = _Bucket(1 / allowance.per_second, max(1, allowance.burst - reserve))
         return self._buckets[key]
 
     def _tidy(self) -> None:

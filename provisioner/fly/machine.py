@@ -10,6 +10,9 @@ from provisioner.ports import Guest, Machine, MachineSpec, MachineState, Volume
 MOUNT_PATH: Final = "/data"
 STOP_SIGNAL: Final = "SIGTERM"
 STOP_TIMEOUT: Final = timedelta(seconds=10)
+VOLUME_GOING: Final = frozenset(
+    {"scheduling_destroy", "waiting_for_detach", "pending_destroy", "destroying", "destroyed"}
+)
 
 
 def machine_of(payload: object) -> Machine:
@@ -56,8 +59,8 @@ def volume_of(payload: object) -> Volume:
 
 
 def volumes_of(payload: object) -> list[Volume]:
-    """Raises ValueError."""
-    return [volume_of(item) for item in _sequence(payload)]
+    """All but those on their way out: Fly lists a deleted volume for a day more. Raises ValueError."""
+    return [volume for item in _sequence(payload) if (volume := volume_of(item)).state not in VOLUME_GOING]
 
 
 def reached_of(payload: object) -> MachineState | None:
@@ -81,11 +84,13 @@ def state_of(word: object) -> MachineState:
 def machine_body(spec: MachineSpec) -> dict[str, object]:
     """The body that creates a user's Machine.
 
-    No service, so Fly Proxy can neither reach, wake nor stop it; no swap, as that would rule out suspending.
+    No service, so Fly Proxy can neither reach, wake nor stop it; no swap, as that would rule out suspending; no
+    secrets of the app, should an operator ever have set some on it.
     """
     return {
         "name": spec.name,
         "region": spec.region,
+        "skip_secrets": True,
         "config": {
             "image": spec.image,
             "guest": _guest(spec.guest),

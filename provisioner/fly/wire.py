@@ -40,16 +40,18 @@ class Wire:
         Fly asked for), and calls that may be done twice when the outcome is unknown. Raises CloudError.
         """
         patience = self._clock.monotonic() + self._settings.patience.total_seconds()
+        budget = call.target if call.budget is None else call.budget
         for attempt in count(1):
-            await self._limits.admit(call.action, call.target, deadline=patience)
+            await self._limits.admit(call.action, budget, deadline=patience)
             try:
                 return await self._once(call, attempt)
             except RateLimited as error:
                 pause = self._pause(attempt) if error.retry_after is None else error.retry_after
-                self._limits.pause(call.action, call.target, pause)
+                self._limits.pause(call.action, budget, pause)
                 if attempt >= tries or self._clock.monotonic() + pause > patience:
                     raise
             except CloudUnreachable:
+                self._limits.unused(call.action, budget)
                 if attempt >= tries:
                     raise
                 await self._clock.sleep(self._pause(attempt))

@@ -13,11 +13,29 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from aiohttp import web
 
+from provisioner.fly.client import FlyClient
+from provisioner.fly.settings import FlySettings
+from provisioner.instance import MachineId
+from provisioner.ports import Guest, MachineSpec
 from tests.parts.fly_openapi import DOCUMENT, request_problems
 
 TOKEN = "fm2_lJPECAAAAAAAAAAAtesttesttest"
+ID = MachineId("148e272f0d3389")
+MANY = "/jarvis/machines"
+ONE = f"{MANY}/{ID}"
+METADATA = {"instance": "i-1", "gateway_env": "test", "deployment": "d1"}
+SPEC = MachineSpec(
+    name="jarvis-test-0123456789ab",
+    region="ams",
+    image="registry.fly.io/jarvis@sha256:abc",
+    guest=Guest(),
+    volume_id="vol_1",
+    env={"USER_ID": "ada", "JARVIS_GUARD_KEYS": "k1:c2VjcmV0c2VjcmV0"},
+    metadata=METADATA,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +72,20 @@ def refusal(status: int, text: str, code: str | None = None) -> Says:
     return Says(status, {"error": text} | ({"status": code} if code else {}), {"fly-request-id": "01REQUEST-ams"})
 
 
+def not_startable(state: str) -> Says:
+    return refusal(412, f"failed_precondition: unable to start machine from current state: '{state}'")
+
+
 def machine(**fields: Any) -> dict[str, Any]:
     """A Machine as Fly describes it."""
     config = {
-        "image": "registry.fly.io/jarvis@sha256:abc",
-        "metadata": {"instance": "i-1", "gateway_env": "test", "deployment": "d1"},
-        "mounts": [{"volume": "vol_1", "path": "/data"}],
+        "image": SPEC.image,
+        "metadata": METADATA,
+        "mounts": [{"volume": SPEC.volume_id, "path": "/data"}],
     }
     return {
-        "id": "148e272f0d3389",
-        "name": "jarvis-test-0123456789ab",
+        "id": ID,
+        "name": SPEC.name,
         "state": "created",
         "region": "ams",
         "instance_id": "01J0000000000000000000000A",
@@ -169,3 +191,23 @@ class LeapingClock:
         self.slept.append(seconds)
         self._elapsed += seconds
         await asyncio.sleep(0)
+
+
+@pytest.fixture(name="fly")
+async def fly_script() -> AsyncIterator[ScriptedFly]:
+    async with scripted_fly() as server:
+        yield server
+
+
+@pytest.fixture(name="clock")
+def fly_clock() -> LeapingClock:
+    return LeapingClock()
+
+
+@pytest.fixture(name="client")
+async def fly_client(fly: ScriptedFly, clock: LeapingClock) -> AsyncIterator[FlyClient]:
+    """Short of patience with silence, as nobody should wait for that in a test."""
+    quick = timedelta(seconds=0.2)
+    settings = FlySettings(token=TOKEN, api_url=fly.url, ask_timeout=quick, act_timeout=quick)
+    async with FlyClient.open(settings, clock) as client:
+        yield client

@@ -145,6 +145,12 @@ def test_each_text_of_fly_has_its_word(key, status, code, text, kind, carries):
     assert text in str(error)
 
 
+def test_a_disk_that_still_hangs_on_its_machine_can_be_deleted_later_but_never_mounted():
+    attached = b'{"error": "failed_precondition: volume vol_1 is currently attached to machine 148e"}'
+    assert isinstance(fault("delete_volume", 412, attached, {}), WrongState)
+    assert isinstance(fault("create_machine", 412, attached, {}), Refused)
+
+
 def test_a_text_outside_json_counts_as_well():
     assert isinstance(fault("start", 409, HELD.encode(), {}), LeaseHeld)
 
