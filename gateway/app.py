@@ -127,6 +127,7 @@ async def running(
             activity=activity,
             places=places,
             settings=GateSettings(
+                hold_first_visit_s=settings.hold_first_visit_s,
                 hold_navigation_s=settings.hold_navigation_s,
                 hold_s=settings.hold_s,
                 scheme=settings.public_url.partition(":")[0],

@@ -15,7 +15,7 @@ from gateway.proxy.relay import Passage, Relay
 from gateway.request import Kind, forwarded
 from gateway.session.identity import Identity
 from provisioner.clock import Clock
-from provisioner.instance import Endpoint, Instance, UserId
+from provisioner.instance import Endpoint, Instance, State, UserId
 from provisioner.lifecycle import Lifecycle, Visitor
 from provisioner.parts import Parts
 
@@ -32,6 +32,7 @@ LOOK_EVERY_S: Final = 5.0
 class GateSettings:
     """How long a request waits for a Machine, in seconds."""
 
+    hold_first_visit_s: float
     hold_navigation_s: float
     hold_s: float
     scheme: str
@@ -75,15 +76,14 @@ class Gate:
         Raises what `Lifecycle.ensure_ready` raises, TooManyHeld, or an UpstreamError; nothing was sent to the client
         then.
         """
-        within = self._settings.hold_navigation_s if kind is Kind.NAVIGATION else self._settings.hold_s
-        deadline = self._clock.monotonic() + within
+        began = self._clock.monotonic()
         visitor = Visitor(identity.user_id, identity.email)
         self._activity.touch(identity.user_id)
         doubt = False
         for left in reversed(range(TRIES)):
             instance = None if doubt else self._directory.ready(identity.user_id)
             if instance is None:
-                instance = await self._hold(visitor, deadline, doubt=doubt)
+                instance = await self._hold(visitor, kind, began, doubt=doubt)
             passage = self._passage(request, identity, instance, client=client, bearer=bearer)
             try:
                 return await self._relay.relay(request, passage)
@@ -107,13 +107,17 @@ class Gate:
             self._directory.drop(visitor.user_id)
             self._lifecycle.begin(visitor, actor="silence", doubt=True)
 
-    async def _hold(self, visitor: Visitor, deadline: float, *, doubt: bool) -> Instance:
-        if not doubt:
-            found = await self._directory.find(visitor.user_id)
-            if found is not None and self._directory.ready(visitor.user_id) is found:
-                return found
+    async def _hold(self, visitor: Visitor, kind: Kind, began: float, *, doubt: bool) -> Instance:
+        found = await self._directory.find(visitor.user_id)
+        if found is not None and not doubt and self._directory.ready(visitor.user_id) is found:
+            return found
+        within = self._settings.hold_s
+        if kind is Kind.NAVIGATION:
+            # A person: a wake is worth waiting for on a blank page, the making of a Machine is not.
+            made = found is not None and found.state not in (State.PROVISIONING, State.FAILED)
+            within = self._settings.hold_navigation_s if made else self._settings.hold_first_visit_s
         with self._places.take(visitor.user_id):
-            instance = await self._lifecycle.ensure_ready(visitor, deadline=deadline, doubt=doubt)
+            instance = await self._lifecycle.ensure_ready(visitor, deadline=began + within, doubt=doubt)
         self._directory.learn(instance)
         return instance
 

@@ -121,6 +121,9 @@ class Settings(BaseSettings):
     hold_navigation_s: float = Field(
         default=1.5, ge=0, le=30, description="Seconds a page waits for a sleeping Machine before the loading page."
     )
+    hold_first_visit_s: float = Field(
+        default=0.3, ge=0, le=30, description="The same, for a Machine that is still to be made: seconds, not a moment."
+    )
     hold_s: float = Field(
         default=30, gt=0, le=120, description="Seconds any other request waits for a sleeping Machine before a 503."
     )
