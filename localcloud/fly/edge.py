@@ -114,9 +114,9 @@ class Edge:
         try:
             response = await handler(request)
         except Refused as refused:
-            call["status"] = refused.status
+            self._calls.end(call, refused.status)
             raise
-        call["status"] = response.status if request.transport and not request.transport.is_closing() else None
+        self._calls.end(call, response.status if request.transport and not request.transport.is_closing() else None)
         return response
 
     @web.middleware

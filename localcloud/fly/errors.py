@@ -106,6 +106,10 @@ def volume_attached(volume_id: str, machine_id: str) -> Refused:
     return refusal(412, f"failed_precondition: volume {volume_id} is currently attached to machine {machine_id}")
 
 
+def host_unreachable() -> Refused:
+    return refusal(503, "unavailable: the host of this machine is unreachable")
+
+
 def unsuspendable(reason: str) -> Refused:
     return refusal(400, f"invalid_argument: machine cannot be suspended: {reason}")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _PAUSE: Final = 0.1  # seconds; a burst of changes becomes one write
+_SHARE: Final = 0.05  # of our time at most, however much there is to write
 
 
 class Memory:
@@ -28,14 +29,18 @@ class Memory:
 
     async def keep_writing(self, contents: Callable[[], Mapping[str, object]]) -> None:
         """Until cancelled."""
+        loop, pause = asyncio.get_running_loop(), _PAUSE
         while True:
             await self._dirty.wait()
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(pause)
             self._dirty.clear()
+            began = loop.time()
             self.save(contents())
+            pause = max(_PAUSE, (loop.time() - began) / _SHARE)
 
     def save(self, contents: Mapping[str, object]) -> None:
         """Whole or not at all: a reader never meets half a file."""
         beside = self._path.with_suffix(".writing")
+        beside.touch(mode=0o600)  # the environments of Machines hold keys
         beside.write_text(json.dumps(contents))
         beside.replace(self._path)

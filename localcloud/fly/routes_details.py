@@ -8,7 +8,7 @@ from aiohttp import web
 from localcloud.fly import errors, requests
 from localcloud.fly.edge import Route, body_of, integer
 from localcloud.fly.keys import LEASES, VERBS, WORLD
-from localcloud.fly.routes_machines import machine_of, machine_to_change
+from localcloud.fly.routes_machines import check_host, machine_of, machine_to_change
 from localcloud.fly.views import lease_view
 
 _NONCE: Final = "fly-machine-lease-nonce"
@@ -62,6 +62,7 @@ async def execute(request: web.Request) -> web.Response:
 async def take_lease(request: web.Request) -> web.Response:
     body = await body_of(request, requests.CREATE_LEASE, optional=True)
     machine = machine_of(request)
+    check_host(machine)
     ttl = body.get("ttl")
     if ttl is None and "ttl" in request.query:
         ttl = integer(request, "ttl", 0)  # Fly's own client sends it here

@@ -68,10 +68,11 @@ async def put_latencies(request: web.Request) -> web.Response:
 
 
 async def list_calls(request: web.Request) -> web.Response:
-    """Counts by action since the last reset, and the latest calls, oldest first; `?action=` picks some."""
-    calls, action = request.app[CALLS], request.query.get("action")
-    latest = [call for call in calls.latest if action in (None, call["action"])]
-    return web.json_response({"counts": dict(calls.counts), "requests": latest})
+    """Counts since the last reset, and the latest calls, oldest first: all, or of `?action=&app=&machine_id=`."""
+    calls = request.app[CALLS]
+    wanted = {key: request.query[key] for key in ("action", "app", "machine_id") if key in request.query}
+    latest = [call for call in calls.latest if wanted.items() <= call.items()]
+    return web.json_response({"counts": calls.counts, "answers": calls.answers, "requests": latest})
 
 
 async def reset_calls(request: web.Request) -> web.Response:
@@ -119,7 +120,7 @@ async def thaw(request: web.Request) -> web.Response:
 
 
 async def set_host(request: web.Request) -> web.Response:
-    """Its host is out of reach: the config becomes unreadable. Its processes go on."""
+    """Its host is out of reach: no call but a forced delete does anything, and the processes go on."""
     body = await body_of(request, _HOST)
     _machine(request).host_status = body["status"]
     return web.Response(status=204)

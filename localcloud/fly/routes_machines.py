@@ -7,7 +7,7 @@ from aiohttp import web
 from localcloud.fly import errors, requests
 from localcloud.fly.edge import BOOT_FAILS, Route, body_of, flag, integer
 from localcloud.fly.keys import LEASES, VERBS, WORLD
-from localcloud.fly.records import Machine
+from localcloud.fly.records import Json, Machine
 from localcloud.fly.shapes import problems
 from localcloud.fly.states import State
 from localcloud.fly.views import machine_view
@@ -25,18 +25,31 @@ def machine_of(request: web.Request) -> Machine:
 def machine_to_change(request: web.Request) -> Machine:
     """The same, if nobody else holds a lease on it. Raises Refused(409)."""
     machine = machine_of(request)
+    check_host(machine)
     request.app[LEASES].check(machine, request.headers.get(_NONCE))
     return machine
+
+
+def check_host(machine: Machine) -> None:
+    """Raises Refused(503) if nothing can be asked of the Machine's host."""
+    if machine.host_status == "unreachable":
+        raise errors.host_unreachable()
 
 
 async def create_machine(request: web.Request) -> web.Response:
     body = await body_of(request, requests.CREATE_MACHINE)
     app = request.app[WORLD].app(request.match_info["app"])
     machine = request.app[VERBS].create(app, body, boot_fails=request.get(BOOT_FAILS, False))
+    return web.json_response(_with_lease(request, machine, body))
+
+
+def _with_lease(request: web.Request, machine: Machine, body: Json) -> Json:
+    """The Machine, and the nonce of the lease if the body asked for one."""
     view = machine_view(machine)
     if body.get("lease_ttl"):
-        view["nonce"] = request.app[LEASES].take(machine, None, body["lease_ttl"], "").nonce
-    return web.json_response(view)
+        nonce = request.headers.get(_NONCE)
+        view["nonce"] = request.app[LEASES].take(machine, nonce, body["lease_ttl"], "").nonce
+    return view
 
 
 async def list_machines(request: web.Request) -> web.Response:
@@ -69,12 +82,16 @@ async def update_machine(request: web.Request) -> web.Response:
     body = await body_of(request, requests.UPDATE_MACHINE)
     machine = machine_to_change(request)
     request.app[VERBS].update(request.app[WORLD].app(machine.app), machine, body)
-    return web.json_response(machine_view(machine))
+    return web.json_response(_with_lease(request, machine, body))
 
 
 async def delete_machine(request: web.Request) -> web.Response:
     force = flag(request, "force", "kill")  # Fly's own client says kill
-    request.app[VERBS].destroy(machine_to_change(request), force=force)
+    machine = machine_of(request)
+    if not force:  # which also works when the host does not
+        check_host(machine)
+    request.app[LEASES].check(machine, request.headers.get(_NONCE))
+    request.app[VERBS].destroy(machine, force=force)
     return web.json_response(_OK)
 
 

@@ -12,9 +12,9 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-_PROC = Path("/proc")
+_PROC = "/proc"
+_HAS_PROC = sys.platform == "linux"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +40,25 @@ class Tree:
         found.discard(os.getpid())
         return sorted(found, key=lambda pid: (pid != self.leader, pid))
 
-    def send(self, number: signal.Signals) -> None:
-        """Signal every member. Asks again while there are new ones: a process may fork while we look."""
+    def send(self, number: signal.Signals) -> set[int]:
+        """Signal every member; who that was. Asks again while there are new ones: a process may fork while we look."""
         reached: set[int] = set()
         while fresh := [pid for pid in self.members() if pid not in reached]:
             for pid in fresh:
                 reached.add(pid)
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, number)
+        return reached
 
 
 def _table() -> Iterator[tuple[int, int, int, int]]:
     """(pid, parent, group, session) of every living process that is not a zombie."""
-    if _PROC.joinpath("self", "stat").exists():
-        for entry in _PROC.iterdir():
-            if entry.name.isdigit():
-                with contextlib.suppress(OSError):
-                    # the name is in parentheses and may itself contain some
-                    fields = entry.joinpath("stat").read_text().rpartition(")")[2].split()
-                    if fields[0] not in ("Z", "X"):
-                        yield int(entry.name), int(fields[1]), int(fields[2]), int(fields[3])
+    if _HAS_PROC:
+        for name in os.listdir(_PROC):  # noqa: PTH208  a tenth of the time, and a wake waits for it
+            # the program's name is in parentheses and may itself contain some
+            fields = _read(f"{_PROC}/{name}/stat").rpartition(b")")[2].split() if name.isdigit() else []
+            if fields and fields[0] not in (b"Z", b"X"):
+                yield int(name), int(fields[1]), int(fields[2]), int(fields[3])
         return
     listing = subprocess.run(["/bin/ps", "-A", "-o", "pid=,ppid=,pgid="], capture_output=True, text=True, check=True)
     for line in listing.stdout.splitlines():
@@ -68,11 +67,25 @@ def _table() -> Iterator[tuple[int, int, int, int]]:
 
 
 def _is_marked(pid: int, marks: tuple[str, ...]) -> bool:
+    environment = b"\0" + _read(f"{_PROC}/{pid}/environ") if _HAS_PROC else b""
+    return any(b"\0%b\0" % mark.encode() in environment for mark in marks)
+
+
+def _read(path: str) -> bytes:
+    """A file of /proc, which is gone together with its process."""
     try:
-        entries = _PROC.joinpath(str(pid), "environ").read_bytes().split(b"\0")
+        descriptor = os.open(path, os.O_RDONLY)
     except OSError:
-        return False
-    return any(mark.encode() in entries for mark in marks)
+        return b""
+    try:
+        whole = b""
+        while chunk := os.read(descriptor, 1 << 16):
+            whole += chunk
+        return whole
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
 
 
 def watch(lines: Iterable[str]) -> None:

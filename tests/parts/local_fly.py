@@ -1,5 +1,6 @@
 """A client that speaks plain HTTP to a local Fly, and a small program to run in its Machines."""
 
+import asyncio
 import json
 import sys
 from collections.abc import Mapping
@@ -8,6 +9,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import aiohttp
+
+from localcloud.fly import LocalFly
 
 TOKEN: Final = "fly-test-token"
 PROGRAM: Final = (sys.executable, "-c", (Path(__file__).parent / "counting_program.py").read_text())
@@ -19,6 +22,7 @@ class FlyCaller:
 
     def __init__(self, url: str, token: str = TOKEN) -> None:
         self.url, self._token = url, token
+        self.last_headers: Mapping[str, str] = {}
 
     async def __aenter__(self) -> Self:
         headers = {"Authorization": f"Bearer {self._token}"}
@@ -44,6 +48,7 @@ class FlyCaller:
         data = None if body is None else json.dumps(body)
         async with self._session.request(method, where, data=data, params=query, headers=headers) as answer:
             text = await answer.text()
+            self.last_headers = answer.headers
             return answer.status, json.loads(text) if text else None
 
     async def app(self, name: str = "ada") -> str:
@@ -77,3 +82,12 @@ class FlyCaller:
         status, answer = await self("GET", f"/apps/{app}/machines/{machine['id']}")
         assert status == 200, answer
         return str(answer["state"])
+
+
+async def arrived(fly: LocalFly, action: str, number: int) -> None:
+    """Until so many calls of `action` have come in and their handlers wait for something."""
+    async with asyncio.timeout(10):
+        while fly.calls.counts[action] < number:  # noqa: ASYNC110  nothing tells when a stranger has called
+            await asyncio.sleep(0)
+    for _ in range(20):
+        await asyncio.sleep(0)
