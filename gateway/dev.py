@@ -65,7 +65,7 @@ async def local_system(
         }
         public_url = url_of(sockets["public"])
         database = await stack.enter_async_context(embedded_postgres(data_dir / "postgres"))
-        await migrate(database.admin_dsn)
+        await migrate(database.owner_dsn)
         # The App belongs to the image, so that another --app-command reaches Machines that exist already.
         app = app_command or f"{shlex.quote(sys.executable)} -m golden.app"
         ports = Ports(data_dir / "ports.json")

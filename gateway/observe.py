@@ -19,7 +19,10 @@ def configure_logging(*, format: Literal["json", "console"], level: str) -> None
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # the other one prints every local, secrets too
+        )
     )
     structlog.configure(
         processors=[

@@ -4,7 +4,17 @@ import structlog
 
 from provisioner import naming
 from provisioner.backoff import backoff
-from provisioner.errors import CloudError, CloudUnreachable, NameTaken, NotAllowed, NotReady, RateLimited, Refused
+from provisioner.errors import (
+    CloudError,
+    CloudUnreachable,
+    NameTaken,
+    NoCapacity,
+    NotAllowed,
+    NotReady,
+    RateLimited,
+    Refused,
+    Scope,
+)
 from provisioner.instance import Event, Instance, MachineId
 from provisioner.parts import Parts
 from provisioner.plan import Act, plan
@@ -15,7 +25,9 @@ from provisioner.progress import Progress
 log = structlog.get_logger(__name__)
 
 HOPELESS = (NotAllowed, NameTaken)
-"""Asking again will not help, now or in a minute."""
+"""Asking again will not help."""
+FULL = (Scope.REGION, Scope.ORGANISATION)
+"""No room that a moment could bring: the queue asks again later. A full host is another matter, Fly picks another."""
 ATTEMPTS = 5
 """Tries inside one bring-up, for what a moment may heal; after that the queue takes over."""
 
@@ -52,6 +64,8 @@ class BringUp:
     def _wait(self, fault: CloudError, attempt: int) -> float | None:
         """Seconds until the next attempt, None to give up."""
         if isinstance(fault, HOPELESS) or attempt == ATTEMPTS:
+            return None
+        if isinstance(fault, NoCapacity) and fault.scope in FULL:
             return None
         # A lost answer, a lease, a full host: a moment may heal it. A plain refusal only if the state moves on.
         first = 1.0 if isinstance(fault, Refused) else 0.2
@@ -115,7 +129,7 @@ class BringUp:
         return await self._parts.store.record(self._lease, volume_id=volume.id, region=volume.region)
 
     async def _make_machine(self, instance: Instance) -> tuple[Instance, Machine]:
-        self._progress.reach("boot")
+        self._progress.reach(self._progress.machine)
         settings = self._parts.settings
         assert instance.volume_id is not None  # noqa: S101  plan() makes the volume first
         spec = MachineSpec(
@@ -139,7 +153,7 @@ class BringUp:
         return instance, machine
 
     async def _start(self, instance: Instance) -> None:
-        self._progress.reach("resume" if self._progress.path != "provision" else "boot")
+        self._progress.reach(self._progress.machine)
         try:
             await self._parts.cloud.start(instance.app_name, _known(instance))
         except CloudUnreachable:

@@ -41,6 +41,11 @@ class Progress:
         self._changed = asyncio.Event()
         self.reach(self._names[0])
 
+    @property
+    def machine(self) -> str:
+        """The step in which Fly brings up the Machine, whatever this path calls it."""
+        return self._names[1]
+
     def reach(self, name: str) -> None:
         """Step `name` runs now; all before it are done. A step that was passed already is left alone."""
         position = self._names.index(name)
