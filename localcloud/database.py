@@ -163,7 +163,7 @@ async def _answers(server: "subprocess.Popen[bytes]", dsn: str, deadline: float)
     """True as soon as `server` lets us in, False if it ended or let `deadline` pass."""
     while server.poll() is None and asyncio.get_running_loop().time() < deadline:
         try:
-            connection = await asyncpg.connect(dsn, timeout=5)
+            connection = await asyncpg.connect(dsn, timeout=2)
         except (OSError, TimeoutError, asyncpg.CannotConnectNowError):
             await asyncio.sleep(_POLL_S)
         except asyncpg.InvalidPasswordError:

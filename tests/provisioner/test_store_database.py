@@ -1,0 +1,44 @@
+"""The pool, and queries by name."""
+
+from importlib.resources import files
+
+import asyncpg
+import pytest
+
+from provisioner.errors import Moved
+from provisioner.instance import Event, State
+from provisioner.store.database import connect, queries
+from provisioner.store.postgres import PostgresStore
+
+SUBJECTS = sorted(file.name.removesuffix(".sql") for file in (files("sql") / "queries").iterdir())
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+async def test_every_named_query_is_understood_by_postgres(database, subject):
+    """A misspelt column is found here and not at night."""
+    named = queries(subject)
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        names = [name for name in named.available_queries if not name.endswith("_cursor")]
+        for name in names:
+            await connection.prepare(getattr(named, name).sql)
+        assert names
+    finally:
+        await connection.close()
+
+
+async def test_a_wrong_address_is_known_at_start():
+    with pytest.raises(OSError, match="Connect"):
+        async with connect("postgresql://nobody@127.0.0.1:1/postgres?sslmode=disable"):
+            pass
+
+
+async def test_the_store_works_without_prepared_statements_too(database, make, clock):
+    """A transaction pooler between us and Postgres allows none."""
+    instance = await make(State.SUSPENDED)
+    async with connect(database.dsn, statement_cache_size=0) as pool:
+        store = PostgresStore(pool, clock, listen_dsn=database.dsn)
+        moved = await store.move(instance.user_id, State.SUSPENDED, Event.WAKE, actor="test")
+        assert moved.state is State.WAKING
+        with pytest.raises(Moved):
+            await store.move(instance.user_id, State.SUSPENDED, Event.WAKE, actor="test")
