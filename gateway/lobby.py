@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Final
 
 from aiohttp import web
@@ -129,7 +128,7 @@ def view_of(
         return InstanceView(
             state=_shown_state(instance, progress),
             steps=steps,
-            since=clock.now() - timedelta(seconds=clock.monotonic() - progress.began_at),
+            since=progress.since,
             eta_s=remaining(steps),
             attempt=progress.attempt,
             error=progress.error,

@@ -8,7 +8,6 @@ from provisioner.bringup import BringUp
 from provisioner.errors import BeingDeleted, CloudError, NotReady, ProvisionerError, ProvisioningFailed
 from provisioner.instance import Event, Instance, State
 from provisioner.parts import Parts
-from provisioner.plan import Act, plan
 from provisioner.ports import Lease
 from provisioner.probe import Health
 from provisioner.progress import WAKE, Progress
@@ -76,17 +75,13 @@ class Arrival:
     async def _sleeps_secretly(self, instance: Instance) -> bool:
         """Recorded as ready, but somebody could not reach it: is it so?
 
-        Asks the Guard, and Fly only if the Guard is silent. A Machine that Fly calls started while its Guard says
-        nothing counts as asleep too: the bring-up knocks on, and restarts it in the end.
+        Its Guard is asked, not Fly: a slow App must not cost calls. A Guard that says nothing counts as asleep; should
+        Fly call the Machine started, the bring-up knocks on, and restarts it in the end.
         """
         if instance.machine_id is None or instance.private_ip is None:
             return True
         endpoint = self._parts.endpoint(instance.private_ip)
-        if await self._parts.probe.health(endpoint, timeout=0.3) is not Health.READY:
-            return True
-        machine = await self._parts.cloud.machine(instance.app_name, instance.machine_id)
-        # The Guard at that address answers; but is the address still this Machine's?
-        return plan(instance, machine) is not Act.PROBE or machine is None or machine.private_ip != instance.private_ip
+        return await self._parts.probe.health(endpoint, instance.machine_id, timeout=0.5) is Health.SILENT
 
     async def _give_up(self, fault: CloudError | NotReady) -> ProvisionerError:
         """Record that it failed, and say it in the words that the waiting user gets."""

@@ -87,7 +87,7 @@ class BringUp:
                 case Act.MAKE_MACHINE:
                     instance, made = await self._make_machine(instance)
                     # It launches by itself; a start asked while its image is prepared is refused. So knock first.
-                    if made.private_ip is not None and await self._answers(made.private_ip):
+                    if made.private_ip is not None and await self._answers(made.id, made.private_ip):
                         return await self._ready(instance, made)
                 case Act.START:
                     await self._start(instance)
@@ -99,7 +99,7 @@ class BringUp:
                 case Act.SETTLE:
                     await self._parts.clock.sleep(0.1)
                 case Act.PROBE if machine is not None and machine.private_ip is not None:
-                    if await self._answers(machine.private_ip):
+                    if await self._answers(machine.id, machine.private_ip):
                         return await self._ready(instance, machine)
                     await self._unhang(instance, machine)
                 case Act.PROBE:
@@ -167,13 +167,13 @@ class BringUp:
                 raise
             await self._parts.clock.sleep(0.1)
 
-    async def _answers(self, private_ip: str) -> bool:
+    async def _answers(self, machine_id: MachineId, private_ip: str) -> bool:
         """Knock for about a second, 10→100 ms apart; then it is time to look at the Machine again."""
         clock, endpoint = self._parts.clock, self._parts.endpoint(private_ip)
         self._progress.reach("network")
         until, pause = clock.monotonic() + 1.0, 0.01
         while clock.monotonic() < until:
-            match await self._parts.probe.health(endpoint, timeout=0.5):
+            match await self._parts.probe.health(endpoint, machine_id, timeout=0.5):
                 case Health.READY:
                     self._silent_since = None
                     return True

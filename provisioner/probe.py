@@ -8,7 +8,7 @@ from typing import Protocol
 
 import httpx
 
-from provisioner.instance import Endpoint
+from provisioner.instance import Endpoint, MachineId
 
 
 class Health(StrEnum):
@@ -23,8 +23,11 @@ class Health(StrEnum):
 class Probe(Protocol):
     """Looks at one Endpoint once."""
 
-    async def health(self, endpoint: Endpoint, *, timeout: float) -> Health:
-        """Never raises for what the Endpoint does; `timeout` in seconds bounds the whole look."""
+    async def health(self, endpoint: Endpoint, machine_id: MachineId, *, timeout: float) -> Health:
+        """SILENT as well when another Machine answers at this address: Fly gives addresses away again.
+
+        Never raises for what the Endpoint does; `timeout` in seconds bounds the whole look.
+        """
 
     async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> bool:
         """Does the Machine say that it works? True as well when it cannot be read: in doubt it stays awake."""
@@ -44,16 +47,20 @@ class GuardProbe:
         async with httpx.AsyncClient(limits=limits, trust_env=False) as client:
             yield cls(client)
 
-    async def health(self, endpoint: Endpoint, *, timeout: float) -> Health:
+    async def health(self, endpoint: Endpoint, machine_id: MachineId, *, timeout: float) -> Health:
         url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/health")
         try:
             async with asyncio.timeout(timeout):
                 answer = await self._client.get(url)
         except (TimeoutError, httpx.TransportError):
             return Health.SILENT
-        if answer.status_code == httpx.codes.OK:
-            return Health.READY
-        return Health.FAILED if b'"failed"' in answer.content else Health.STARTING
+        try:
+            told = answer.json()
+            if told["machine_id"] != machine_id:
+                return Health.SILENT
+            return Health(told["status"])
+        except (ValueError, KeyError, TypeError):
+            return Health.SILENT  # whoever that is, it is no Guard of ours
 
     async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> bool:
         url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/busy")

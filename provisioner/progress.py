@@ -35,7 +35,8 @@ class Progress:
         self.error: str | None = None
         self._names = tuple(names)
         self._clock = clock
-        self.began_at = clock.monotonic()
+        self.since = clock.now()
+        """When it began, for people; durations are measured by the monotonic clock."""
         self._started: dict[str, float] = {}
         self._took: dict[str, float] = {}
         self._changed = asyncio.Event()

@@ -35,6 +35,11 @@ class Admission:
         self._known: dict[bytes, Claims] = {}
         self._told: tuple[int, float] | None = None  # the gateway's time, and our monotonic time when it came
 
+    @property
+    def audience(self) -> str:
+        """The Machine that the assertions have to name: this one."""
+        return self._audience
+
     def admit(self, fields: list[Field]) -> Claims:
         """Who asks, by the one X-Jarvis-Assertion among `fields`.
 

@@ -105,7 +105,9 @@ class Door:
     def _health(self) -> Answer:
         state = self._app.state
         status = "failed" if self._app.failed else "ready" if state is AppState.READY else "starting"
-        body = json.dumps({"status": status, "app": state, "boot_id": self._boot_id})
+        # The id lets the gateway notice that an address it kept belongs to another Machine by now.
+        told = {"status": status, "app": state, "boot_id": self._boot_id, "machine_id": self._admission.audience}
+        body = json.dumps(told)
         return Answer(200 if state is AppState.READY else 503, body.encode())
 
     def _busy(self) -> Answer:

@@ -11,7 +11,7 @@ import pytest
 from localcloud.database import Database
 from provisioner import naming
 from provisioner.errors import BeingDeleted, Moved, ProvisioningFailed, WakeExpired
-from provisioner.instance import Event, State
+from provisioner.instance import Event, MachineId, State
 from provisioner.lifecycle import Visitor
 from provisioner.probe import Health
 from tests.parts.back import APP, SETTINGS, Back, another_replica, back_of_house, somebody
@@ -34,7 +34,11 @@ async def test_a_first_visit_makes_a_machine_that_answers(back: Back) -> None:
     instance = await back.ready(ada)
     assert instance.state is State.ACTIVE
     assert instance.private_ip is not None
-    assert await back.parts.probe.health(back.parts.endpoint(instance.private_ip), timeout=1) is Health.READY
+    assert instance.machine_id is not None
+    endpoint = back.parts.endpoint(instance.private_ip)
+    assert await back.parts.probe.health(endpoint, instance.machine_id, timeout=1) is Health.READY
+    other = MachineId("148e0000000bad")
+    assert await back.parts.probe.health(endpoint, other, timeout=1) is Health.SILENT  # an address given away
     assert await machines_of(back, ada) == [instance.machine_id]
     assert [to for _, _, to in await back.audit(ada)] == ["provisioning", "active"]
 
