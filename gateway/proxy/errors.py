@@ -4,8 +4,8 @@
 class UpstreamError(Exception):
     """An exchange ended before any part of an answer reached the client, so one may still be given.
 
-    `sent`: whether any byte of the request may have reached the Machine. While False, every method
-    may be tried again.
+    `sent`: False where no byte of the request can have reached the Machine and another try makes sense,
+    whatever the method.
     """
 
     def __init__(self, why: str, *, sent: bool) -> None:
@@ -58,8 +58,8 @@ class UpstreamGarbled(UpstreamError):
 class BodyTooLarge(UpstreamError):
     """The client's body is larger than `max_body_bytes`. The fault is the client's."""
 
-    def __init__(self, why: str, *, sent: bool) -> None:
-        super().__init__(why, sent=sent)
+    def __init__(self, why: str) -> None:
+        super().__init__(why, sent=True)  # or not: there is no other try
 
 
 class BodyStalled(UpstreamError):

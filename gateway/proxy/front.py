@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol, cast
 from aiohttp import web
 
 from gateway.proxy.framing import CHUNKED, Chunks, Malformed
-from gateway.proxy.heads import frame_request
+from gateway.proxy.heads import Asked, frame_request
 from gateway.proxy.limits import ProxyLimits
 
 _LINGER_S: Final = 2.0
@@ -24,8 +24,8 @@ _HELD_MOST: Final = 65_536
 class Guest(Protocol):
     """What a connection does for the exchange that uses it."""
 
-    started: bool
-
+    @property
+    def started(self) -> bool: ...
     def client_lost(self) -> None: ...
     def client_full(self) -> None: ...
     def client_drained(self) -> None: ...
@@ -34,15 +34,15 @@ class Guest(Protocol):
 class FrontConnection(web.RequestHandler):
     """One client connection: aiohttp's protocol, the gate before it, and a raw mode after an upgrade."""
 
-    __slots__ = ("_answering", "_chunks", "_held", "_left", "_limits", "_refused", "_sink", "_timer", "guest", "target")
+    __slots__ = ("_answering", "_chunks", "_held", "_left", "_limits", "_refused", "_sink", "_timer", "asked", "guest")
 
     def __init__(self, manager: "Front", limits: ProxyLimits, **options: Any) -> None:
         super().__init__(manager, **options)
         self._limits = limits
         self.guest: Guest | None = None
         """The exchange in progress, told when the client goes or cannot keep up."""
-        self.target: bytes | None = None
-        """The current request's target as it came, if aiohttp was shown another spelling."""
+        self.asked: Asked | None = None
+        """The current request's head."""
         self._held = b""  # bytes whose turn has not come
         self._left = 0  # body bytes of the current request still to come
         self._chunks: Chunks | None = None  # or its chunked body
@@ -142,9 +142,9 @@ class FrontConnection(web.RequestHandler):
             self._chunks = Chunks()
         else:
             self._left = asked.length
-        self.target = asked.target
+        self.asked = asked
         self._answering = True
-        super().data_received(asked.head)
+        super().data_received(asked.shown)
         return data[end:]
 
     def _wait_for_head(self, data: bytes) -> None:

@@ -1,10 +1,20 @@
 """Heads of messages, from bytes and to bytes, strictly, with everything that passes kept byte for byte."""
 
 import re
-from collections.abc import Collection
-from typing import Final, NamedTuple
+from typing import Final
 
-from gateway.proxy.fields import ANSWERED, Kind, is_ours, nominated, options
+from gateway.proxy.fields import (
+    ANSWERED,
+    CODING,
+    CONNECTION,
+    LENGTH,
+    SET_COOKIE,
+    TYPE,
+    UPGRADE,
+    Cookies,
+    nominated,
+    options,
+)
 from gateway.proxy.framing import CHUNKED, Malformed
 
 _PRINTABLE: Final = bytes([9, *range(32, 127), *range(128, 256)])
@@ -24,15 +34,20 @@ def check_lines(head: bytes) -> None:
         raise Malformed("a folded header line")
 
 
-class Asked(NamedTuple):
-    """How a request head is framed."""
+class Asked:
+    """A request head, framed but not yet read field by field."""
 
-    head: bytes
-    """The head with the target in origin-form, and a Host that agrees with it."""
-    length: int
-    """Bytes of body to come, or CHUNKED."""
-    target: bytes | None
-    """The target as it came, if `head` had to spell it differently for an ASCII-only parser."""
+    __slots__ = ("head", "http10", "length", "method", "shown", "target")
+
+    def __init__(self, head: bytes, method: bytes, target: bytes, *, http10: bool) -> None:
+        self.head = head
+        """As it came, empty line included, but with the target in origin-form and a Host that agrees with it."""
+        self.shown = head
+        """The same, spelled for a parser that knows only ASCII targets."""
+        self.method, self.target = method, target
+        self.http10 = http10
+        self.length = 0
+        """Bytes of body to come, or CHUNKED."""
 
 
 def frame_request(head: bytes) -> Asked:
@@ -44,20 +59,21 @@ def frame_request(head: bytes) -> Asked:
     line = _REQUEST_LINE.match(head)
     if line is None:
         raise Malformed("bad request line")
-    if line[1] == b"CONNECT":
+    method, target, minor = line.groups()
+    if method == b"CONNECT":
         raise Malformed("CONNECT is not served here", 405)
-    target = None
-    if head[line.start(2)] != 0x2F or not line[2].isascii():
-        head, target = _plain_target(head, line)
+    asked = Asked(head, method, target, http10=minor == b"0")
+    if target[0] != 0x2F or not target.isascii():
+        _make_plain(asked, line.end())
     low = head.lower()
     length, coding = low.find(b"\r\ncontent-length"), low.find(b"\r\ntransfer-encoding")
-    if length < 0 and coding < 0:
-        return Asked(head, 0, target)
-    return Asked(head, _body_length(low, http10=line[3] == b"0"), target)
+    if length >= 0 or coding >= 0:
+        asked.length = _body_length(low, http10=asked.http10)
+    return asked
 
 
-def _plain_target(head: bytes, line: re.Match[bytes]) -> tuple[bytes, bytes | None]:
-    method, target = line[1], line[2]
+def _make_plain(asked: Asked, fields: int) -> None:
+    method, target, rest = asked.method, asked.target, asked.head[fields:]
     if target[:1] != b"/" and not (target == b"*" and method == b"OPTIONS"):
         absolute = _ABSOLUTE.fullmatch(target)
         if absolute is None:
@@ -67,12 +83,14 @@ def _plain_target(head: bytes, line: re.Match[bytes]) -> tuple[bytes, bytes | No
         target = absolute[2] or (b"*" if method == b"OPTIONS" else b"/")
         if target[:1] == b"?":
             target = b"/" + target
-        head = _HOST_LINE.sub(lambda m: m[1] + b" " + absolute[1], head)
+        rest = _HOST_LINE.sub(lambda host: host[1] + b" " + absolute[1], b"\r\n" + rest)[2:]
     shown = target
     if not target.isascii():
         shown = b"".join(b"%%%02X" % byte if byte > 0x7F else bytes([byte]) for byte in target)
-    head = b"%b %b HTTP/1.%b\r\n" % (method, shown, line[3]) + head[line.end() :]
-    return head, None if shown is target else target
+    version = b" HTTP/1.0\r\n" if asked.http10 else b" HTTP/1.1\r\n"
+    asked.target = target
+    asked.head = method + b" " + target + version + rest
+    asked.shown = method + b" " + shown + version + rest
 
 
 def _body_length(low: bytes, *, http10: bool) -> int:
@@ -113,8 +131,8 @@ class Answer:
         """An event stream."""
 
 
-def parse_answer(head: bytes, exact: Collection[bytes], prefixes: tuple[bytes, ...]) -> Answer:
-    """What `head` (without the empty line) says. Cookies named by `exact` or `prefixes` are left out.
+def parse_answer(head: bytes, ours: Cookies) -> Answer:
+    """What `head` (without the empty line) says. `ours` are left out of what it sets.
 
     Raises Malformed for two framings at once, and whatever else two readers could read in two ways.
     """
@@ -138,26 +156,26 @@ def parse_answer(head: bytes, exact: Collection[bytes], prefixes: tuple[bytes, .
         kind = ANSWERED[name]
         if not kind:
             keep(line)
-        elif kind == Kind.LENGTH:
+        elif kind == LENGTH:
             text = value.strip(b" \t")
             if answer.length is not None or _LENGTH.fullmatch(text) is None:
                 raise Malformed("bad Content-Length")
             answer.length = int(text)
             keep(line)
-        elif kind == Kind.TYPE:
+        elif kind == TYPE:
             answer.events = value.strip(b" \t").lower().startswith(b"text/event-stream")
             keep(line)
-        elif kind == Kind.CODING:
+        elif kind == CODING:
             if chunked or http10 or value.strip(b" \t").lower() != b"chunked":
                 raise Malformed("bad Transfer-Encoding")
             chunked = True
-        elif kind == Kind.SET_COOKIE:
-            if not is_ours(value, exact, prefixes):
+        elif kind == SET_COOKIE:
+            if not ours.refuses(value):
                 keep(line)
-        elif kind == Kind.CONNECTION:
+        elif kind == CONNECTION:
             said += options(value)
             named |= nominated(value)
-        elif kind == Kind.UPGRADE:
+        elif kind == UPGRADE:
             answer.upgrade = value.strip(b" \t").lower()
     if chunked:
         if answer.length is not None:
@@ -172,4 +190,4 @@ def parse_answer(head: bytes, exact: Collection[bytes], prefixes: tuple[bytes, .
 
 def _is_named(line: bytes, named: frozenset[bytes]) -> bool:
     name = line.partition(b":")[0]
-    return name.lower() in named and ANSWERED[name] != Kind.LENGTH
+    return name.lower() in named and ANSWERED[name] != LENGTH

@@ -9,6 +9,8 @@ class ProxyLimits:
 
     connect_s: float = 2.0
     """For one TCP connection to a Machine, or for a free one. Longer holds dead wakes, shorter loses slow ones."""
+    silent_s: float = 1.0
+    """Without a byte of an answer for so long, a Machine may be asleep: whoever knows is told, the request waits on."""
     first_byte_s: float = 300.0
     """From the whole request sent to the head of the answer. Generous: an agent may think for minutes."""
     idle_s: float = 3600.0

@@ -47,14 +47,12 @@ class Live:
             group.add(exchange)
 
     def remove(self, exchange: Served) -> None:
-        group = self._by_key.get(exchange.key)
-        if group is not None:
-            group.discard(exchange)
-            if not group:
-                del self._by_key[exchange.key]
+        self._by_key[exchange.key].discard(exchange)
 
-    @property
-    def empty(self) -> bool:
+    def forget(self) -> bool:
+        """Let go of keys without exchanges, here and not at their end: the next comes soon. Whether none is left."""
+        for key in [key for key, group in self._by_key.items() if not group]:
+            del self._by_key[key]
         return not self._by_key
 
     def all(self) -> list[Served]:

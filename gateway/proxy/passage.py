@@ -2,11 +2,28 @@
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from aiohttp import HttpVersion11, web
-
-from gateway.proxy.fields import ASKED, Kind, cookies, nominated, options
+from gateway.proxy.fields import (
+    ASKED,
+    AUTHORIZATION,
+    CONNECTION,
+    COOKIE,
+    EXPECT,
+    HOST,
+    LENGTH,
+    UPGRADE,
+    Cookies,
+    nominated,
+    options,
+)
+from gateway.proxy.framing import CHUNKED
+from gateway.proxy.heads import Asked
 from provisioner.instance import Endpoint
+
+_REPLAYABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
+_AS_IS: Final = frozenset({HOST, LENGTH})
+_NEVER_NAMED: Final = frozenset({b"host", b"content-length"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,70 +45,64 @@ class Passage:
     """The bearer token was ours."""
     touch: Callable[[], None] = lambda: None
     """Called for the request and for data in either direction on an open stream. Must be cheap."""
+    silent: Callable[[], None] = lambda: None
+    """Called at every tick while the Machine says nothing for longer than `silent_s`. Must be cheap."""
 
 
 class Asking:
-    """A cleaned request head, and what about the request decides how it is answered."""
+    """A request cleaned for the Machine, and what about it decides how it is answered."""
 
-    __slots__ = ("expects", "head", "head_only", "http11", "keep_alive", "length", "replayable", "upgrade")
+    __slots__ = ("body", "chunked", "expects", "head", "head_only", "http11", "keep_alive", "replayable", "upgrade")
 
-    head: bytes
-    """For the Machine, without the empty line at the end of an upgrade-free head being left out."""
-    length: bytes | None
-    """Content-Length as sent; None with a body means chunked."""
-
-    def __init__(self, request: web.BaseRequest, target: bytes | None, passage: Passage) -> None:
-        """`target`: as it came, where aiohttp knows it in another spelling."""
-        method = request.method
-        self.http11 = request.version == HttpVersion11
-        self.keep_alive = bool(request.keep_alive)
-        self.head_only = method == "HEAD"
+    def __init__(self, asked: Asked, passage: Passage, ours: Cookies) -> None:
+        method = asked.method
+        self.http11 = not asked.http10
+        self.head_only = method == b"HEAD"
+        self.chunked = asked.length == CHUNKED
+        self.body = asked.length != 0
         self.expects = self.upgrade = False
-        self.length = None
-        body = request.body_exists
-        self.replayable = method in ("GET", "HEAD", "OPTIONS") and not body
-        raw = target or request.raw_path.encode("utf-8", "surrogateescape")
-        lines = [b"%b %b HTTP/1.1" % (method.encode(), raw)]
-        keep = lines.append
-        jar: list[bytes] = []
+        self.replayable = method in _REPLAYABLE and not self.body
+        lines = asked.head.split(b"\r\n")
         said: list[bytes] = []
         named: frozenset[bytes] = frozenset()
+        jar: list[bytes] = []
         upgrade = b""
-        for name, value in request.raw_headers:
+        kept = [method + b" " + asked.target + b" HTTP/1.1"]
+        keep = kept.append
+        del lines[0], lines[-2:]
+        for line in lines:
+            name, _, value = line.partition(b":")
             kind = ASKED[name]
-            if not kind or kind == Kind.HOST:
-                keep(b"%b: %b" % (name, value))
-            elif kind == Kind.COOKIE:
-                jar.append(value)
-            elif kind == Kind.CONNECTION:
+            if not kind or kind in _AS_IS:
+                keep(line)
+            elif kind == COOKIE:
+                jar.append(value.strip(b" \t"))
+            elif kind == CONNECTION:
                 said += options(value)
                 named |= nominated(value)
-            elif kind == Kind.LENGTH:
-                self.length = value
-            elif kind == Kind.UPGRADE:
-                upgrade = value.lower()
-            elif kind == Kind.AUTHORIZATION:
+            elif kind == UPGRADE:
+                upgrade = value.strip(b" \t").lower()
+            elif kind == AUTHORIZATION:
                 if not passage.drop_authorization:
-                    keep(b"%b: %b" % (name, value))
-            elif kind == Kind.EXPECT:
-                self.expects = self.http11 and body and value.lower() == b"100-continue"
+                    keep(line)
+            elif kind == EXPECT:
+                self.expects = self.http11 and self.body and value.strip(b" \t").lower() == b"100-continue"
+        if jar:
+            cookie = ours.without(jar[0] if len(jar) == 1 else b"; ".join(jar))
+            if cookie:
+                keep(b"Cookie: " + cookie)
         if named:
-            lines[1:] = [line for line in lines[1:] if line.partition(b":")[0].lower() not in named - {b"host"}]
-        if jar and b"cookie" not in named:
-            kept = cookies(jar, passage.drop_cookies, passage.drop_cookie_prefixes)
-            if kept:
-                keep(b"Cookie: " + kept)
-        if upgrade == b"websocket" and b"upgrade" in said and method == "GET" and self.http11 and not body:
+            kept[1:] = [line for line in kept[1:] if line.partition(b":")[0].lower() not in named - _NEVER_NAMED]
+        if upgrade == b"websocket" and b"upgrade" in said and method == b"GET" and self.http11 and not self.body:
             self.upgrade = True
             keep(b"Connection: Upgrade\r\nUpgrade: websocket")
-        if self.length is not None:
-            keep(b"Content-Length: " + self.length)
-        elif body:
+        if self.chunked:
             keep(b"Transfer-Encoding: chunked")
         if self.expects:
             keep(b"Expect: 100-continue")
+        self.keep_alive = b"close" not in said and (self.http11 or b"keep-alive" in said)
         for name, value in passage.headers:
-            keep(b"%b: %b" % (name, value))
-        keep(b"")
-        keep(b"")
-        self.head = b"\r\n".join(lines)
+            keep(name + b": " + value)
+        keep(b"\r\n")
+        self.head = b"\r\n".join(kept)
+        """For the Machine, empty line included."""

@@ -8,6 +8,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from gateway.proxy.errors import BodyTooLarge, UpstreamError
 from gateway.proxy.exchange import Exchange
+from gateway.proxy.fields import cookies_of
 from gateway.proxy.front import FrontConnection
 from gateway.proxy.limits import ProxyLimits
 from gateway.proxy.live import Live
@@ -70,19 +71,22 @@ class Relay:
             UpstreamError: as long as nothing of an answer was sent to the client.
         """
         front, client = cast("FrontConnection", request.protocol), request.transport
-        if client is None:
+        asked = front.asked
+        if client is None or asked is None:
             return Relayed()
-        asking = Asking(request, front.target, passage)
-        if self._limits.max_body_bytes is not None and int(asking.length or 0) > self._limits.max_body_bytes:
-            raise BodyTooLarge(f"the body has {asking.length!r} bytes", sent=False)
-        exchange = Exchange(front, client, asking, passage, self._limits, self._clock)
+        if self._limits.max_body_bytes is not None and asked.length > self._limits.max_body_bytes:
+            raise BodyTooLarge(f"the body has {asked.length} bytes")
+        ours = cookies_of(passage.drop_cookies, passage.drop_cookie_prefixes)
+        asking = Asking(asked, passage, ours)
+        exchange = Exchange(front, client, asking, passage, ours, self._limits, self._clock)
         front.guest = exchange
         self.live.add(exchange)
         passage.touch()
         if self._ticker is None and not self._closed:
             self._ticker = asyncio.get_running_loop().call_later(self._limits.tick_s, self._tick)
         try:
-            await self._run(exchange, request, asking, passage.endpoint, front)
+            upstream = self._pool.take(passage.endpoint) or await self._pool.connect(passage.endpoint)
+            await self._run(exchange, upstream, asking, request)
             if exchange.started and front.writing_paused:
                 await exchange.read()
         finally:
@@ -99,47 +103,34 @@ class Relay:
             keep_alive=asking.keep_alive and exchange.started and exchange.error is None,
         )
 
-    async def _run(
-        self, exchange: Exchange, request: web.BaseRequest, asking: Asking, endpoint: Endpoint, front: FrontConnection
-    ) -> None:
-        upstream = self._pool.take(endpoint)
-        if upstream is None:
-            upstream = await self._pool.connect(endpoint)
+    async def _run(self, exchange: Exchange, upstream: Upstream, asking: Asking, request: web.BaseRequest) -> None:
         while True:
-            if not front.connected or exchange.error is not None:
+            if exchange.over.done():  # cut, or the client left, while we connected
                 upstream.give_back(reusable=True)
                 return
-            exchange.attach(upstream)
             reused = upstream.used
-            if front.writing_paused:  # an earlier answer on this connection still waits to be read
-                exchange.client_full()
-            await self._send(exchange, upstream, request, asking, front)
-            if not (reused and asking.replayable and exchange.went_unheard):
+            exchange.attach(upstream)
+            if asking.body:
+                await self._send(exchange, upstream, asking, request)
+            else:
+                exchange.request_sent = True
+                upstream.transport.write(asking.head)
+                await exchange.over
+            if not (exchange.error is not None and reused and asking.replayable and exchange.went_unheard):
                 return
             # The Machine closed an idle connection while our request was on its way. Once, on a new one.
             exchange.again()
-            upstream = await self._pool.connect(endpoint)
+            upstream = await self._pool.connect(upstream.slot.endpoint)
 
-    async def _send(
-        self,
-        exchange: Exchange,
-        upstream: Upstream,
-        request: web.BaseRequest,
-        asking: Asking,
-        front: FrontConnection,
-    ) -> None:
+    async def _send(self, exchange: Exchange, upstream: Upstream, asking: Asking, request: web.BaseRequest) -> None:
+        """Send a request with a body; returns when the exchange is over."""
         transport = upstream.transport
-        if not request.body_exists:
-            exchange.request_sent = True
-            transport.write(asking.head)
-            await exchange.over()
-            return
         if request.content.is_eof() and not asking.expects:  # all of a small body is here
             data = request.content.read_nowait()
             if self._fits(exchange, len(data)):
                 exchange.request_sent = True
                 transport.writelines([asking.head, *_framed(data, asking), *_last(asking)])
-            await exchange.over()
+            await exchange.over
             return
         transport.write(asking.head)
         encouragement: asyncio.TimerHandle | None = None
@@ -148,14 +139,14 @@ class Relay:
             encouragement = loop.call_later(self._limits.continue_s, exchange.encourage)
         try:
             async with asyncio.TaskGroup() as tasks:
-                upload = tasks.create_task(self._upload(exchange, upstream, request, asking))
-                await exchange.over()
+                upload = tasks.create_task(self._upload(exchange, upstream, asking, request))
+                await exchange.over
                 upload.cancel()
         finally:
             if encouragement is not None:
                 encouragement.cancel()
 
-    async def _upload(self, exchange: Exchange, upstream: Upstream, request: web.BaseRequest, asking: Asking) -> None:
+    async def _upload(self, exchange: Exchange, upstream: Upstream, asking: Asking, request: web.BaseRequest) -> None:
         """Send the body as it comes, no faster than the Machine takes it. Never raises; is cancelled at the end."""
         content, transport, sent = request.content, upstream.transport, 0
         try:
@@ -178,7 +169,7 @@ class Relay:
         most = self._limits.max_body_bytes
         if most is None or size <= most:
             return True
-        exchange.fail(BodyTooLarge(f"the body has more than {most} bytes", sent=True))
+        exchange.fail(BodyTooLarge(f"the body has more than {most} bytes"))
         return False
 
     def drop_pool(self, endpoint: Endpoint) -> None:
@@ -202,16 +193,17 @@ class Relay:
         for exchange in self.live.all():
             exchange.check(now)
         self._pool.expire()
-        if not self._closed and not (self._pool.empty and self.live.empty):
+        nobody = self.live.forget()
+        if not self._closed and not (nobody and self._pool.empty):
             self._ticker = asyncio.get_running_loop().call_later(self._limits.tick_s, self._tick)
 
 
 def _framed(data: bytes, asking: Asking) -> list[bytes]:
     """A piece of the request body, in a chunk of its own if there is no length."""
-    if asking.length is not None or not data:
+    if not asking.chunked or not data:
         return [data]
     return [b"%x\r\n" % len(data), data, b"\r\n"]
 
 
 def _last(asking: Asking) -> list[bytes]:
-    return [] if asking.length is not None else [b"0\r\n\r\n"]
+    return [] if not asking.chunked else [b"0\r\n\r\n"]

@@ -75,7 +75,9 @@ class Upstream(asyncio.Protocol):
     def give_back(self, *, reusable: bool) -> None:
         """The User is done. Without `reusable` the connection ends here."""
         self.user = self.sink = None
-        if reusable and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if reusable:
             self.used = True
             self.slot.put(self)
         else:
@@ -85,9 +87,10 @@ class Upstream(asyncio.Protocol):
 class Slot:
     """All connections to one Endpoint. The one used last is reused first, so that the others may expire."""
 
-    __slots__ = ("_clock", "_dropped", "_idle", "_waiters", "limits", "total")
+    __slots__ = ("_clock", "_dropped", "_idle", "_waiters", "endpoint", "limits", "total")
 
-    def __init__(self, limits: ProxyLimits, clock: "Clock") -> None:
+    def __init__(self, endpoint: Endpoint, limits: ProxyLimits, clock: "Clock") -> None:
+        self.endpoint = endpoint
         self.limits = limits
         self.total = 0
         self._clock = clock
@@ -183,7 +186,7 @@ class Pool:
         """
         slot = self._slots.get(endpoint)
         if slot is None:
-            slot = self._slots[endpoint] = Slot(self._limits, self._clock)
+            slot = self._slots[endpoint] = Slot(endpoint, self._limits, self._clock)
         try:
             async with asyncio.timeout(self._limits.connect_s):
                 upstream = await slot.enter()
