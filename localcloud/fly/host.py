@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from localcloud.fly.process import Process, Watchdog
 from localcloud.fly.records import Json, Machine
 
 _NO_PROCESS = "none"
-_INHERITED = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "TMPDIR")
+_INHERITED = ("PYTHONPATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "TMPDIR")
 
 
 class Host:
@@ -57,8 +58,11 @@ class Host:
     def environment(self, machine: Machine) -> dict[str, str]:
         """Exactly what a process in the Machine sees: nothing of the stand-in's own secrets."""
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        # an image has its own programs: `python` in it is the one that has this project installed
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return {
             **inherited,
+            "PATH": programs,
             "HOME": str(self._disk.machine(machine.id)),
             **machine.secrets,
             **machine.config.get("env", {}),
@@ -125,8 +129,8 @@ class Host:
                 cwd=self.data_dir(machine),
                 start_new_session=True,
             )
-        except OSError as error:
-            return {"exit_code": 127, "exit_signal": 0, "stdout": "", "stderr": f"{command[0]}: {error.strerror}\n"}
+        except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
+            return {"exit_code": 127, "exit_signal": 0, "stdout": "", "stderr": f"{command[0]}: {error}\n"}
         talking = asyncio.ensure_future(running.communicate(stdin.encode()))
         try:
             finished = await within(self._clock, timeout, talking)

@@ -46,7 +46,7 @@ class Life:
     def _boot_now(self, machine: Machine, *, fails: bool) -> None:
         try:
             process = None if fails else self._host.boot(machine)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a NUL in the environment
             fails, process = True, None
         machine.process = process
         if process is not None:

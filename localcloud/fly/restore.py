@@ -30,7 +30,7 @@ def restore(world: World, kept: Mapping[str, Any]) -> None:
             continue
         machine.private_ip = world.addresses.take()
         machine.prepared = True
-        world.machines[machine.id] = machine
+        world.add(machine)
         if machine.state not in _UNCHANGED:
             machine.state = State.STOPPED
             machine.note(world.clock, kind="exit", source="flyd")

@@ -33,9 +33,8 @@ class Verbs:
         config = configs.complete(body.get("config"))
         region = regions.resolve(body.get("region"), world.default_region)
         name = body.get("name") or ids.machine_name()
-        for other in world.machines_of(app.name):
-            if other.name == name and other.state is not State.DESTROYED:
-                raise errors.machine_name_taken(other.id, name)
+        if (other := world.namesake(app.name, name)) is not None:
+            raise errors.machine_name_taken(other.id, name)
         now = world.clock.now()
         machine = Machine(
             id=ids.machine_id(),
@@ -52,7 +51,7 @@ class Verbs:
         self._attach(machine)
         machine.versions.append({"version": machine.version, "user_config": config})
         app.status = "deployed"
-        world.machines[machine.id] = machine
+        world.add(machine)
         world.births[machine.id] = world.clock.monotonic()
         machine.note(world.clock, kind="launch", source="user")
         world.changed()

@@ -1,6 +1,8 @@
 """A Machine of the local Fly is a real process: it counts, freezes, goes on, and never outlives its cloud."""
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +65,7 @@ async def test_the_machine_sees_its_config_and_nothing_of_its_host(
     env = (await ask(machine))["env"]
     assert "COMPANY_ANTHROPIC_KEY" not in env
     assert env["COLOUR"] == "blue"
+    assert env["PATH"].split(os.pathsep)[0] == str(Path(sys.executable).parent)  # `python` has this project
     assert env["JARVIS_LISTEN"] == f"{machine['private_ip']}:8080"
     assert {key: env[key] for key in sorted(env) if key.startswith("FLY_")} == {
         "FLY_ALLOC_ID": machine["id"],
