@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -19,7 +19,7 @@ _PROBE_FIRST_S: Final = 0.01
 _PROBE_LONGEST_S: Final = 0.1
 # Told the App's process group, it waits until the Guard is gone, however it went (its end of the pipe
 # closes then), and kills the group: nothing may go on writing to the volume after its Guard.
-_WATCHDOG: Final = 'while read -r group; do last=$group; done; [ -z "$last" ] || kill -KILL -- "-$last"'
+_WATCHDOG: Final = 'while read -r group; do last=$group; done; [ -z "$last" ] || kill -s KILL -- "-$last"'
 
 
 class AppState(StrEnum):
@@ -33,8 +33,8 @@ class AppState(StrEnum):
 class AppProcess:
     """The App as a child process in a group of its own, restarted with backoff when it ends."""
 
-    def __init__(self, command: str, environment: Mapping[str, str], *, port: int = 0) -> None:
-        self._command, self._environment, self._fixed_port = command, environment, port
+    def __init__(self, command: str, environment: Mapping[str, str], *, port: int = 0, stop_s: float = STOP_S) -> None:
+        self._command, self._environment, self._fixed_port, self._stop_s = command, environment, port, stop_s
         self.state = AppState.STARTING
         self.port = port or _free_port()
         self.exit_code: int | None = None
@@ -47,18 +47,21 @@ class AppProcess:
         """It has ended twice in a row without ever accepting a connection: waiting is no use."""
         return self.state is AppState.EXITED and self._false_starts > 1
 
+    def answered(self) -> None:
+        """Somebody has seen it accept a connection."""
+        if self.state is AppState.STARTING:
+            self.state = AppState.READY
+            log("app_ready", port=self.port)
+
     async def run(self) -> None:
         """Keep the App running until cancelled; then stop it and everything it started."""
-        watchdog = await asyncio.create_subprocess_exec(
-            "/bin/sh", "-c", _WATCHDOG, stdin=asyncio.subprocess.PIPE, start_new_session=True
-        )
-        assert watchdog.stdin is not None  # noqa: S101
-        while True:
-            ready = await self._run_once(watchdog.stdin)
-            self._false_starts = 0 if ready else self._false_starts + 1
-            self.pause_s = min(FIRST_PAUSE_S * 2 ** max(0, self._false_starts - 1), LONGEST_PAUSE_S)
-            log("app_exited", exit_code=self.exit_code, restart_in_s=self.pause_s)
-            await asyncio.sleep(self.pause_s)
+        async with _watchdog() as watchdog:
+            while True:
+                ready = await self._run_once(watchdog)
+                self._false_starts = 0 if ready else self._false_starts + 1
+                self.pause_s = min(FIRST_PAUSE_S * 2 ** max(0, self._false_starts - 1), LONGEST_PAUSE_S)
+                log("app_exited", exit_code=self.exit_code, restart_in_s=self.pause_s)
+                await asyncio.sleep(self.pause_s)
 
     async def _run_once(self, watchdog: asyncio.StreamWriter) -> bool:
         """Start it and return when it has ended: whether it ever accepted a connection."""
@@ -82,7 +85,7 @@ class AppProcess:
         finally:
             ready = self.state is AppState.READY
             self.state = AppState.EXITED
-            await _end_group(process)
+            await _end_group(process, self._stop_s)
             watchdog.write(b"\n")
         return ready
 
@@ -97,24 +100,37 @@ class AppProcess:
                 pause = min(pause * 1.5, _PROBE_LONGEST_S)
             else:
                 writer.close()
-                self.state = AppState.READY
-                log("app_ready", port=self.port)
+                self.answered()
                 return
 
 
-async def _end_group(process: asyncio.subprocess.Process) -> None:
+@contextlib.asynccontextmanager
+async def _watchdog() -> AsyncIterator[asyncio.StreamWriter]:
+    """Takes the App's process group a line, and an empty line when it has ended."""
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", _WATCHDOG, stdin=asyncio.subprocess.PIPE, start_new_session=True
+    )
+    assert process.stdin is not None  # noqa: S101
+    try:
+        yield process.stdin
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+async def _end_group(process: asyncio.subprocess.Process, stop_s: float) -> None:
     """End every process of the group, by SIGKILL what does not heed SIGTERM in time.
 
     Not only the first process: a shell may be gone long before the server it started.
     """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + STOP_S
+    deadline = loop.time() + stop_s
     with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: EPERM when only zombies are left
         os.killpg(process.pid, signal.SIGTERM)
         while loop.time() < deadline:
             await asyncio.sleep(0.02)
             os.killpg(process.pid, 0)
-        log("app_killed", after_s=STOP_S)
+        log("app_killed", after_s=stop_s)
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
 

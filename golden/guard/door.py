@@ -40,13 +40,17 @@ class HeldLink:
             if self._app.failed:
                 raise Unreachable(502, self._why_failed(), retry_after=max(1, round(self._app.pause_s)))
             try:
-                return await self._current().open()
+                upstream = await self._current().open()
             except Unreachable:
                 if loop.time() > deadline:
                     detail = f"The application has not started to answer within {HOLD_S:.0f} seconds."
                     raise Unreachable(503, detail, retry_after=5) from None
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _RETRY_LONGEST_S)
+            else:
+                if self._port() == self._app.port:
+                    self._app.answered()
+                return upstream
 
     def _current(self) -> Pool:
         """The pool to the present port; a restarted App has another."""
