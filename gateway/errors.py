@@ -85,7 +85,7 @@ def respond(fault: BaseException, kind: Kind, pages: Pages, *, diagnostic_id: st
     """A page for a navigation, RFC 9457 JSON for anything else. Never the text of the exception."""
     answer = answer_for(fault)
     diagnostic_id = diagnostic_id or uuid4().hex[:12]
-    if kind is Kind.NAVIGATION:
+    if kind in (Kind.NAVIGATION, Kind.SUBMISSION):
         page = pages.failure(
             status=answer.status,
             title=answer.title,

@@ -12,6 +12,7 @@ class Kind(StrEnum):
     """How the sender takes an answer that is ours: a page, or words for a program."""
 
     NAVIGATION = "navigation"
+    SUBMISSION = "submission"  # a form: takes a page, but loading it again would lose what was filled in
     WEBSOCKET = "websocket"
     CALL = "call"
 
@@ -27,7 +28,9 @@ def kind_of(method: str, headers: Mapping[str, str]) -> Kind:
     if mode is not None:
         # Frames and objects navigate too, but a page of ours inside somebody's frame helps nobody.
         whole = headers.get("Sec-Fetch-Dest", "document") == "document"
-        return Kind.NAVIGATION if mode == "navigate" and whole else Kind.CALL
+        if mode != "navigate" or not whole:
+            return Kind.CALL
+        return Kind.NAVIGATION if method in ("GET", "HEAD") else Kind.SUBMISSION
     wants_html = "text/html" in headers.get("Accept", "").lower()
     return Kind.NAVIGATION if method in ("GET", "HEAD") and wants_html else Kind.CALL
 

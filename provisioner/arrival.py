@@ -40,6 +40,7 @@ class Arrival:
             raise BeingDeleted(f"{user_id} is being deleted")
         if instance.state is State.ACTIVE and not (doubt and await self._sleeps_secretly(instance)):
             return instance
+        fell_silent = instance.state is State.ACTIVE
         asleep = instance.state in (State.SUSPENDED, State.STOPPED, State.SUSPENDING)
         event = await self._entry(instance, force=force)
         if event is not None:
@@ -50,9 +51,8 @@ class Arrival:
         elif instance.state is State.WAKING:
             self._progress.become("start", WAKE)
         try:
-            instance = await BringUp(self._parts, self._lease, self._progress, actor=self._actor).run(
-                instance, asleep=asleep
-            )
+            work = BringUp(self._parts, self._lease, self._progress, actor=self._actor, answered=fell_silent)
+            instance = await work.run(instance, asleep=asleep)
         except (CloudError, NotReady) as fault:
             raise await self._give_up(fault) from fault
         await store.journal(instance.id, path=self._progress.path, steps=self._progress.took())

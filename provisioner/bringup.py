@@ -35,7 +35,9 @@ ATTEMPTS = 5
 class BringUp:
     """One bring-up of one Instance, under its lease. Cancelling it leaves a record from which the next goes on."""
 
-    def __init__(self, parts: Parts, lease: Lease, progress: Progress, *, actor: str) -> None:
+    def __init__(self, parts: Parts, lease: Lease, progress: Progress, *, actor: str, answered: bool) -> None:
+        """`answered`: it was ready before and fell silent; nobody put it to sleep that we know of."""
+        self._may_nudge = answered
         self._parts = parts
         self._lease = lease
         self._progress = progress
@@ -189,15 +191,21 @@ class BringUp:
         return False
 
     async def _unhang(self, instance: Instance, machine: Machine) -> None:
-        """Fly says it runs, its Guard says nothing for long: only a restart can help. The volume is untouched."""
-        clock, patience = self._parts.clock, self._parts.settings.hung_after.total_seconds()
-        if self._silent_since is None or clock.monotonic() - self._silent_since < patience:
-            return
-        log.warning("machine_hangs", user_id=str(instance.user_id), machine_id=machine.id)
-        await self._parts.cloud.stop(
-            instance.app_name, machine.id, signal="SIGTERM", timeout=self._parts.settings.stop_grace
-        )
-        self._silent_since = None
+        """Fly says it runs, its Guard says nothing: first aid. The volume is untouched by either form of it.
+
+        One that answered before is suspended and resumed first, which keeps its memory and the requests that wait in
+        its sockets. What stays silent is restarted.
+        """
+        settings, cloud = self._parts.settings, self._parts.cloud
+        silent = 0.0 if self._silent_since is None else self._parts.clock.monotonic() - self._silent_since
+        if silent >= settings.hung_after.total_seconds():
+            log.warning("machine_hangs", user_id=str(instance.user_id), machine_id=machine.id, aid="restart")
+            await cloud.stop(instance.app_name, machine.id, signal="SIGTERM", timeout=settings.stop_grace)
+            self._silent_since = None
+        elif silent >= settings.frozen_after.total_seconds() and self._may_nudge:
+            self._may_nudge = False
+            log.warning("machine_hangs", user_id=str(instance.user_id), machine_id=machine.id, aid="resume")
+            await cloud.suspend(instance.app_name, machine.id)
 
     async def _ready(self, instance: Instance, machine: Machine) -> Instance:
         self._progress.reach("open")

@@ -36,6 +36,8 @@ class LifecycleSettings:
     """After this long a provisioning is queued for another attempt, and a wake is given up."""
     sleep_within: timedelta = timedelta(seconds=60)
     """How long Fly may take to suspend or stop (its suspends have been seen to take over 15 s)."""
+    frozen_after: timedelta = timedelta(seconds=2)
+    """Silence of a Guard that answered before, while Fly calls its Machine started, before first aid."""
     hung_after: timedelta = timedelta(seconds=20)
     """Silence of a Guard whose Machine Fly calls started, before the Machine is restarted. Its boot takes about 1 s."""
     stop_grace: timedelta = timedelta(seconds=10)

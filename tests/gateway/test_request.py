@@ -12,7 +12,7 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml"}
     ("method", "headers", "kind"),
     [
         ("GET", {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, Kind.NAVIGATION),
-        ("POST", {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, Kind.NAVIGATION),
+        ("POST", {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, Kind.SUBMISSION),
         ("GET", {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, Kind.CALL),
         ("GET", {"Sec-Fetch-Mode": "cors", **BROWSER}, Kind.CALL),
         ("GET", {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}, Kind.CALL),

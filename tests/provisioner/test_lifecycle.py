@@ -6,15 +6,17 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from localcloud.database import Database
 from provisioner import naming
 from provisioner.errors import BeingDeleted, Moved, ProvisioningFailed, WakeExpired
-from provisioner.instance import Event, MachineId, State
+from provisioner.instance import Event, Instance, MachineId, State
 from provisioner.lifecycle import Visitor
 from provisioner.probe import Health
-from tests.parts.back import APP, SETTINGS, Back, another_replica, back_of_house, somebody
+from tests.parts.back import APP, SETTINGS, TOKEN, Back, another_replica, back_of_house, somebody
+from tests.parts.local_fly import FlyCaller
 
 
 @pytest.fixture
@@ -26,6 +28,14 @@ async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
 async def machines_of(back: Back, visitor: Visitor) -> list[str]:
     name = naming.machine_name("test", visitor.user_id)
     return [m.id for m in await back.cloud.machines(APP, {"gateway_env": "test"}) if m.name == name]
+
+
+async def boot_id(back: Back, instance: Instance) -> str:
+    assert instance.private_ip is not None
+    endpoint = back.parts.endpoint(instance.private_ip)
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"http://{endpoint.host}:{endpoint.port}/_guard/health")
+    return str(answer.json()["boot_id"])
 
 
 async def test_a_first_visit_makes_a_machine_that_answers(back: Back) -> None:
@@ -82,6 +92,17 @@ async def test_a_machine_that_slept_behind_our_back_is_woken_on_doubt(back: Back
     await back.cloud.suspend(APP, instance.machine_id)
     assert (await back.ready(ada, doubt=True)).state is State.ACTIVE
     assert back.starts() == 1
+
+
+async def test_a_machine_that_hangs_is_resumed_with_its_memory(back: Back) -> None:
+    """Frozen without Fly knowing: it calls the Machine started, and only its Guard's silence tells."""
+    ada = somebody()
+    instance = await back.ready(ada)
+    boot = await boot_id(back, instance)
+    async with FlyCaller(back.fly.url, TOKEN) as fly:
+        assert (await fly("POST", f"/_local/machines/{instance.machine_id}/freeze"))[0] == 204
+    after = await back.ready(ada, doubt=True)
+    assert (after.state, await boot_id(back, after)) == (State.ACTIVE, boot)
 
 
 async def test_doubt_about_a_machine_that_answers_changes_nothing(back: Back) -> None:
