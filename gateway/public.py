@@ -16,6 +16,8 @@ from gateway.observe import Metrics
 from gateway.pages.render import Pages
 from gateway.proxy.errors import UpstreamError
 from gateway.request import Kind, client_ip, is_reserved, kind_of
+from gateway.session.failures import WORDS
+from gateway.session.failures import kind_of as failure_in
 from gateway.session.identity import Identity, NotSignedIn
 from gateway.session.sessions import Sessions
 from gateway.session.signin import SignIn
@@ -105,7 +107,9 @@ class Public:
             raise stranger
         if request.path == "/":
             query = request.rel_url.query
-            return of_page(self._pages.landing(error=query.get("error_code") or query.get("error")))
+            kind = failure_in(query)  # Supabase sends people here when it has lost its own state
+            words = None if kind is None else WORDS[kind].words
+            return of_page(self._pages.landing(error=words, signed_out="signed-out" in query))
         login = "/auth/login?" + urlencode({"next": request.raw_path})
         return web.Response(status=302, headers={"Location": login, "Cache-Control": "no-store"})
 

@@ -22,7 +22,6 @@ from gateway.pages.words import (
     STEP_WORDS,
     heading,
     sentence,
-    sign_in_error,
     to_go,
 )
 
@@ -85,9 +84,8 @@ class Pages:
         self._live = _headers(f"style-src {_hash(style)}; script-src {_hash(script)}; connect-src 'self'")
 
     def landing(self, *, error: str | None, signed_out: bool = False) -> Page:
-        """`/` for a stranger. `error` is the code of `/?error=…`, as it came from the query."""
-        words = None if error is None else sign_in_error(error)
-        return self._page("landing.html", 200, self._still, plans=self._plans, error=words, signed_out=signed_out)
+        """`/` for a stranger. `error` says in our words why signing in failed; never text from a query."""
+        return self._page("landing.html", 200, self._still, plans=self._plans, error=error, signed_out=signed_out)
 
     def loading(self, *, next: str, view: InstanceView, diagnostic_id: str | None = None) -> Page:
         """503, served at the very URL that a GET asked for: when the Instance is ready the page loads itself again.

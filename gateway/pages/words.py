@@ -1,4 +1,4 @@
-"""Every sentence that the pages say about a wake or a failed sign-in, in one place and in plain words."""
+"""Every sentence that the pages say about a wake, in one place and in plain words."""
 
 import math
 from dataclasses import dataclass
@@ -53,50 +53,6 @@ HEADINGS: Final = {
 
 STEP_STATE_WORDS: Final = {"waiting": "to do", "running": "in progress", "done": "done", "failed": "failed"}
 """What a screen reader hears beside a step, where the eye sees a ring, a tick or a cross."""
-
-_TRY_AGAIN = "Please try again."
-_CLOSED = (
-    "Signing up is closed at the moment. If you already have a Jarvis, sign in with the account you signed up with."
-)
-SIGN_IN_ERRORS: Final = {
-    "access_denied": "You cancelled at Google, so nothing was done. " + _TRY_AGAIN,
-    "signup_disabled": _CLOSED,
-    "not_invited": _CLOSED,
-    "user_banned": "This account has been switched off. If you think that is a mistake, please write to us.",
-    "provider_email_needs_verification": "Google has not confirmed your email address yet. Confirm it there, then "
-    "sign in again.",
-    "flow_expired": "Signing in took too long, so we stopped it for your safety. " + _TRY_AGAIN,
-    "flow_missing": "Your browser did not send back our sign-in cookie. Allow cookies for this site, then try again.",
-    "session_expired": "You were signed out. Sign in again to go on where you were.",
-    "sign_in_unavailable": "Signing in is not possible right now; the fault is on our side. "
-    "Please try again in a minute.",
-    "too_many": "That was a lot of attempts in a short time. Please wait a minute, then try again.",
-    "loop": "Signing in sent you round in circles. Check that your device's clock is right and cookies are allowed.",
-    "not_a_person": "That kind of account cannot have a Jarvis. Please use your Google account.",
-}
-"""What `/?error=…` may say: Supabase Auth's codes (it goes to the site root when it has lost its state), and ours."""
-
-_SAME_AS: Final = {
-    "bad_oauth_state": "flow_expired",
-    "bad_oauth_callback": "flow_expired",
-    "flow_state_expired": "flow_expired",
-    "flow_state_not_found": "flow_expired",
-    "flow_state_already_used": "flow_expired",
-    "invalid_request": "flow_expired",
-    "server_error": "sign_in_unavailable",
-    "temporarily_unavailable": "sign_in_unavailable",
-    "validation_failed": "flow_expired",
-    "bad_code_verifier": "flow_expired",
-    "request_timeout": "sign_in_unavailable",
-    "unexpected_failure": "sign_in_unavailable",
-    "over_request_rate_limit": "too_many",
-}
-_UNKNOWN: Final = "Signing in did not work. " + _TRY_AGAIN
-
-
-def sign_in_error(code: str) -> str:
-    """Plain words for an error code from the query. An unknown code is never shown: it is anybody's text."""
-    return SIGN_IN_ERRORS.get(_SAME_AS.get(code, code), _UNKNOWN)
 
 
 def heading(view: InstanceView) -> str:

@@ -29,6 +29,8 @@ from provisioner.instance import UserId
 
 CLEAR_SITE_DATA: Final = '"cache", "storage"'
 """A Machine's page may register a service worker for the whole origin: nothing of one user may stay for another."""
+SIGNED_OUT: Final = f"{HOME}?signed-out"
+"""The landing page, saying so."""
 PROMPTS: Final = frozenset({"select_account", "consent", "login"})
 MAX_HINT: Final = 320  # the longest e-mail address
 
@@ -123,7 +125,7 @@ class SignIn:
             await self._sessions.end(old)
         names = self._names
         gone = [cookie.clear_cookie(name, names) for name in (names.session, names.loop, names.last_user)]
-        return _go(HOME, set_cookies=gone, clear_site_data=True)
+        return _go(SIGNED_OUT, set_cookies=gone, clear_site_data=True)
 
     async def _exchanged(self, code: str, attempt: Flow, request: web.BaseRequest) -> tuple[Granted, Claims]:
         """Verified tokens for a code. Raises SignInFailed."""

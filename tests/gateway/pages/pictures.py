@@ -22,7 +22,7 @@ def scenes(stage: Stage) -> dict[str, Page | InstanceView]:
     unknown = view("boot", took=0.4, start="boot", state=State.PROVISIONING)
     return {
         "landing": pages.landing(error=None),
-        "landing-error": pages.landing(error="access_denied"),
+        "landing-error": pages.landing(error="You left Google before choosing an account."),
         "landing-signed-out": pages.landing(error=None, signed_out=True),
         "loading": view("app", took=0.4, eta_s=0.6),
         "loading-first": replace(unknown, steps=tuple(replace(s, usual_s=None) for s in unknown.steps)),

@@ -115,7 +115,7 @@ class Stage:
         if self.page is not None:
             page = self.page
         elif self.signed_out:
-            page = self.pages.landing(error="session_expired")
+            page = self.pages.landing(error="You left Google before choosing an account.")
         elif request.path == "/welcome/waiting":
             page = self.pages.waiting(view=self.view, diagnostic_id="7f3a-91c2-0b6e")
         elif self.view.ready and not self.never_opens:

@@ -182,14 +182,14 @@ async def test_signed_out_in_another_tab_leads_to_the_landing_page(tab: Page, st
     await tab.goto("/notes")
     stage.signed_out = True
     stage.cut()
-    await expect(tab.get_by_role("alert")).to_contain_text("You were signed out.")
+    await expect(tab.get_by_role("alert")).to_contain_text("You left Google")
 
 
 async def test_who_waits_may_sign_out(tab: Page, stage: Stage) -> None:
     """The POST says where it comes from, so that signing out can refuse other sites."""
     await tab.goto("/welcome/waiting")
     await tab.get_by_role("button", name="Sign out").click()
-    await expect(tab.get_by_role("alert")).to_contain_text("You were signed out.")
+    await expect(tab.get_by_role("alert")).to_contain_text("You left Google")
 
 
 async def test_the_diagnostic_id_is_copied(tab: Page, stage: Stage) -> None:
