@@ -4,9 +4,11 @@ import asyncio
 from http.cookies import SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import httpx
 import pytest
 
+from localcloud.database import Database
 from tests.gateway.session.stage import ADA, GRACE, Browser, Cloud, Replica, body, replica, until
 
 CODE = "5125296e-5a12-44e1-9d79-1d8a08d08023"  # the form of one; no flow has it
@@ -210,6 +212,18 @@ class TestTheCallback:
         )
         assert (await browser.sign_in()).status_code == 200
 
+    async def test_our_own_database_being_away_is_told_too(
+        self, browser: Browser, cloud: Cloud, database: Database
+    ) -> None:
+        """Signed in at Google, but nowhere to write it down."""
+        admin = await asyncpg.connect(database.admin_dsn)
+        await admin.execute("alter table gateway.sessions rename to sessions_away")
+        answer = await browser.sign_in(ADA, "/n")
+        assert (answer.status_code, body(answer)) == (503, {"kind": "unavailable", "retry": "/auth/login?next=/n"})
+        await admin.execute("alter table gateway.sessions_away rename to sessions")
+        await admin.close()
+        assert (await browser.sign_in()).status_code == 200
+
 
 class TestSharedBrowsers:
     """A family's tablet: what one leaves behind, the next must not meet."""
@@ -258,7 +272,7 @@ class TestSigningOut:
         await browser.sign_in()
         session = browser.session_id
         answer = await browser.sign_out()
-        assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/?signed-out")
         assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
         assert browser.cookies_named("jarvis") == []
         replayed = await browser.get("/", headers={"Cookie": f"jarvis={session}"})
