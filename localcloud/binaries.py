@@ -63,7 +63,7 @@ def find(runs_as: Account | None) -> Binaries:
     for folder in _candidates():
         major = _major(folder)
         if major is not None and major >= OLDEST:
-            if runs_as is not None and not _open_to_all(folder):
+            if runs_as is not None and not open_to_all(folder):
                 folder = _copied(folder)
             return Binaries(folder=folder, major=major)
     raise NoPostgres(
@@ -100,7 +100,7 @@ def _major(folder: Path) -> int | None:
         return None
 
 
-def _open_to_all(folder: Path) -> bool:
+def open_to_all(folder: Path) -> bool:
     """Whether everybody may walk down to `folder`."""
     return all(place.stat().st_mode & stat.S_IXOTH for place in (folder, *folder.parents))
 

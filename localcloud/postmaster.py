@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
-from localcloud.binaries import Account, Binaries
+from localcloud.binaries import Account, Binaries, open_to_all
 
 SUPERUSER: Final = "supabase_admin"
 
@@ -25,6 +25,7 @@ _POLL_S: Final = 0.01
 _PR_SET_PDEATHSIG: Final = 1
 _LINUX: Final = Path("/proc/self/cwd").is_symlink()
 _libc = ctypes.CDLL(None) if _LINUX else None
+_watchers: Final[dict[int, "subprocess.Popen[bytes]"]] = {}
 
 
 class ServerFailed(Exception):
@@ -97,6 +98,10 @@ async def stop(server: "subprocess.Popen[bytes]") -> None:
         if server.poll() is None:  # loses nothing: the next start replays the log
             server.send_signal(signal.SIGQUIT)
             server.wait()
+        watcher = _watchers.pop(server.pid, None)
+        if watcher is not None:  # before anybody else can get the number that it watches
+            watcher.kill()
+            watcher.communicate()
 
 
 async def clear(cluster: Path) -> None:
@@ -147,9 +152,10 @@ def _name(cluster: Path, runs_as: Account | None) -> str:
 
     As another user Postgres may not be allowed to walk there (think of a 0700 home). It need not: we enter while
     still root, and `/proc/self/cwd` is that very folder without any walking. So the data lie where they were asked
-    for, and no folder above is opened to strangers.
+    for, and no folder above is opened to strangers. Postgres 15 wants to walk all the same, and fails.
     """
-    return "/proc/self/cwd" if runs_as is not None and _LINUX else str(cluster)
+    walks = runs_as is None or not _LINUX or open_to_all(cluster.parent)
+    return str(cluster) if walks else "/proc/self/cwd"
 
 
 def _as(runs_as: Account | None, cluster: Path) -> dict[str, Any]:
@@ -177,7 +183,7 @@ def _die_with(parent: int) -> Any:
 def _watch(pid: int) -> None:
     """Where the kernel cannot do it (macOS): a tiny process that stops `pid` when the pipe from us breaks."""
     watch = "import os, sys; sys.stdin.buffer.read(); os.kill(int(sys.argv[1]), 2)"
-    subprocess.Popen(
+    _watchers[pid] = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", watch, str(pid)],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,

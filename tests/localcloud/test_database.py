@@ -16,7 +16,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from localcloud import binaries
+from localcloud import binaries, postmaster
 from localcloud.binaries import Account
 from localcloud.database import Database, DataDirInUse, ServerFailed, embedded_postgres
 
@@ -133,9 +133,11 @@ asyncio.run(own())
 """
 
 
-async def test_when_its_owner_is_killed_the_server_stops_and_the_data_stay(folder):
+@pytest.mark.parametrize("kernel", ["tells", "is silent"])
+async def test_when_its_owner_is_killed_the_server_stops_and_the_data_stay(folder, kernel):
     """Closing the laptop's terminal the hard way leaves no server behind that nobody stops."""
-    with process(sys.executable, "-c", OWNER, folder) as owner:
+    patch = "from localcloud import postmaster; postmaster._libc = None" if kernel == "is silent" else ""
+    with process(sys.executable, "-c", patch + OWNER, folder) as owner:
         dsn = await asyncio.to_thread(owner.stdout.readline)
         async with asking(dsn.strip()) as connection:
             await connection.execute("create table remembered (word text)")
@@ -157,6 +159,16 @@ async def test_ctrl_c_stops_the_server_in_good_order(folder):
     await gone(server)
     assert "database system is shut down" in (folder / "server.log").read_text()
     assert not (folder / "cluster" / "postmaster.pid").exists()
+
+
+async def test_without_the_kernels_help_it_stops_as_well_and_leaves_no_watcher(folder, monkeypatch):
+    """As on macOS."""
+    monkeypatch.setattr(postmaster, "_libc", None)
+    async with embedded_postgres(folder, durable=False) as database:
+        await remember(database, "ada")
+        (watcher,) = postmaster._watchers.values()
+    assert watcher.poll() is not None
+    assert postmaster._watchers == {}
 
 
 async def test_a_stale_pid_file_that_names_a_stranger_harms_neither(folder):

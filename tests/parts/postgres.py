@@ -42,6 +42,8 @@ class Server:
 async def postgres_server() -> AsyncIterator[Server]:
     """A Postgres in a temporary folder, with the mould made."""
     folder = Path(tempfile.mkdtemp(prefix="jarvis-postgres-"))
+    # As root it is run by somebody else, who in Postgres 15 has to walk here.
+    folder.chmod(0o755)  # noqa: ASYNC240
     try:
         async with embedded_postgres(folder, durable=False) as home:
             admin = await asyncpg.connect(_at(home, "template1").admin_dsn)
