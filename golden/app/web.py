@@ -25,7 +25,7 @@ _TYPES: Final = {
 }
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws: wss:;"
-    " base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    " base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 )
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -65,6 +65,7 @@ function hear(event) {
 function greet(email) {
   $("who").textContent = email;
   $("who").title = `Signed in as ${email}`;
+  $("leave").hidden = !email; // without a gateway in front nobody is signed in, and nobody could sign out
   const name = email.split("@")[0].split(/[.+_-]/)[0];
   if (name) $("greeting").textContent = `Good to see you, ${name[0].toUpperCase()}${name.slice(1)}.`;
 }
