@@ -1,8 +1,9 @@
 """Sessions in Postgres, their tokens sealed. Thin: rows in and out, failures in this room's words."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,7 +18,10 @@ from gateway.session.vault import Unsealable, Vault
 from provisioner.instance import UserId
 from provisioner.store.database import queries
 
+ANSWER_WITHIN: Final = timedelta(seconds=8)
+"""For one query, waiting for a free connection included: asyncpg alone would wait for one without end."""
 LOCK_WAIT: Final = timedelta(seconds=10)
+"""Longer than a call to Supabase, so that who waits for another replica's refresh gets its outcome."""
 # Written by Supabase itself. What users and operators may write can be large, or hold what jsonb cannot (U+0000).
 _KEPT = ("iss", "sub", "aud", "role", "aal", "amr", "session_id", "iat", "exp")
 
@@ -75,7 +79,7 @@ class Records:
         user_agent: str | None,
         ip: str | None,
     ) -> Record:
-        with _in_words():
+        async with _in_words():
             await self._sql.insert_session(
                 self._pool,
                 **self._columns(id_hash, claims, granted),
@@ -88,7 +92,7 @@ class Records:
         return _record(id_hash, claims, granted, expires_at=expires_at, ip=ip)
 
     async def read(self, id_hash: bytes) -> Record | None:
-        with _in_words():
+        async with _in_words():
             return self._open(await self._sql.read_session(self._pool, id_hash=id_hash))
 
     @asynccontextmanager
@@ -97,15 +101,18 @@ class Records:
 
         An exception out of the block undoes its writes. None if there is no such row.
         """
-        with _in_words():
-            async with self._pool.acquire() as connection, connection.transaction():
-                await self._sql.limit_lock_wait(connection, limit=f"{LOCK_WAIT.total_seconds():.0f}s")
-                record = self._open(await self._sql.lock_session(connection, id_hash=id_hash))
-                yield LockedRecord(record, self, self._sql, connection) if record is not None else None
+        async with (
+            _in_words(ANSWER_WITHIN + LOCK_WAIT * 2),
+            self._pool.acquire() as connection,
+            connection.transaction(),
+        ):
+            await self._sql.limit_lock_wait(connection, limit=f"{LOCK_WAIT.total_seconds():.0f}s")
+            record = self._open(await self._sql.lock_session(connection, id_hash=id_hash))
+            yield LockedRecord(record, self, self._sql, connection) if record is not None else None
 
     async def delete(self, id_hash: bytes) -> Ended | None:
         """The session that ended now; None if it was gone already. Every replica hears of it."""
-        with _in_words():
+        async with _in_words():
             row = await self._sql.delete_session(self._pool, id_hash=id_hash)
         if row is None:
             return None
@@ -117,19 +124,19 @@ class Records:
 
     async def delete_user(self, user_id: UserId) -> None:
         """End every session of the user."""
-        with _in_words():
+        async with _in_words():
             await self._sql.delete_sessions_of_user(self._pool, user_id=user_id)
 
     async def see(self, seen: Mapping[bytes, datetime], *, idle: timedelta, absolute: timedelta) -> None:
         """Write when sessions were last used, and move their sliding end."""
-        with _in_words():
+        async with _in_words():
             await self._sql.see_sessions(
                 self._pool, hashes=list(seen), ats=list(seen.values()), idle=idle, absolute=absolute
             )
 
     async def sweep(self, *, now: datetime) -> None:
         """Delete some of the sessions whose life is over."""
-        with _in_words():
+        async with _in_words():
             await self._sql.sweep_sessions(self._pool, now=now)
 
     def seal(self, text: str, id_hash: bytes) -> bytes:
@@ -207,9 +214,10 @@ def _record(id_hash: bytes, claims: Claims, granted: Granted, *, expires_at: dat
     )
 
 
-@contextmanager
-def _in_words() -> Iterator[None]:
+@asynccontextmanager
+async def _in_words(within: timedelta = ANSWER_WITHIN) -> AsyncIterator[None]:
     try:
-        yield
+        async with asyncio.timeout(within.total_seconds()):
+            yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as broken:
         raise SignInUnavailable(f"the database does not answer ({type(broken).__name__})") from broken

@@ -4,7 +4,6 @@ A request with a known session touches neither the database nor a cipher. In the
 hit sets a refresh going and is answered at once; only a session whose token has ended waits for it.
 """
 
-import ipaddress
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -19,6 +18,7 @@ from gateway.session.identity import Identity, NotSignedIn, Reason, SessionError
 from gateway.session.memory import Memory
 from gateway.session.records import Ended, Records
 from gateway.session.refresh import Refresher
+from gateway.session.sender import plain_address, plain_text
 from gateway.session.settings import SessionSettings
 from gateway.session.supabase import Granted, SupabaseAuth
 from gateway.session.token import Tokens
@@ -120,8 +120,8 @@ class Sessions:
             granted,
             now=now,
             expires_at=now + self._settings.idle_lifetime,
-            user_agent=_plain(user_agent),
-            ip=_address(ip),
+            user_agent=plain_text(user_agent, MAX_USER_AGENT),
+            ip=plain_address(ip),
         )
         self._memory.remember(record, now, epoch=self._memory.epoch)
         return cookie_id, record.identity
@@ -248,15 +248,3 @@ class Sessions:
     def _tell(self, id_hash: bytes | None) -> None:
         for listener in self._listeners:
             listener(id_hash)
-
-
-def _plain(text: str | None) -> str | None:
-    """Header text as Postgres takes it: no NUL, no lone surrogates, not endless."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "")[:MAX_USER_AGENT] if text else None
-
-
-def _address(text: str | None) -> str | None:
-    try:
-        return str(ipaddress.ip_address(text)) if text else None
-    except ValueError:
-        return None

@@ -1,4 +1,4 @@
-"""The five words we exchange with Supabase Auth, spoken through its own library in the one safe way.
+"""The few words we exchange with Supabase Auth, spoken through its own library in the one safe way.
 
 The library's client remembers the last session it saw and would mix users (facts: two logins through one client), so
 every call gets a fresh one, over one shared pool of connections, without timers and without storage. Only
@@ -19,6 +19,7 @@ from supabase_auth.errors import AuthApiError, AuthError, AuthRetryableError
 from supabase_auth.types import AuthResponse
 
 from gateway.session.identity import SessionError
+from gateway.session.sender import plain_address
 
 T = TypeVar("T")
 USER_AGENT: Final = "my-jarvis-gateway"  # never a browser's: Supabase refuses secret keys from those
@@ -118,8 +119,8 @@ class SupabaseAuth:
 
     def _client(self, user_ip: str | None) -> AsyncGoTrueClient:
         headers = {"apikey": self._key, "User-Agent": USER_AGENT}
-        if user_ip and self._may_forward:
-            headers["Sb-Forwarded-For"] = user_ip
+        if self._may_forward and (address := plain_address(user_ip)) is not None:
+            headers["Sb-Forwarded-For"] = address
         return AsyncGoTrueClient(
             url=self._url,
             headers=headers,

@@ -27,8 +27,7 @@ class Tokens:
             TokenRefused: it is not good. One log line, without the token.
             SignInUnavailable: it may be good, but Supabase's keys cannot be had.
         """
-        # The whole token, not its signature: a signature says nothing about which content it was shown with.
-        known_as = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        known_as = _known_as(token)
         claims = self._verified.get(known_as)
         if claims is not None and self._clock.now() < claims.expires_at + LEEWAY:
             return claims
@@ -43,7 +42,7 @@ class Tokens:
 
     def ours(self, token: str) -> bool:
         """Whether it names our issuer, good or bad. Such a token must never travel on to a Machine."""
-        return issuer_of(token) == self._trust.issuer
+        return _known_as(token) in self._verified or issuer_of(token) == self._trust.issuer
 
     def forget(self, which: Callable[[Claims], bool]) -> None:
         """Drop remembered tokens, of a user or a session that ended. Rare, so it looks at all of them."""
@@ -55,3 +54,8 @@ class Tokens:
             return verify(token, self._keys.keys, self._trust, now=self._clock.now())
         except UnknownKey:
             return verify(token, await self._keys.fetched(), self._trust, now=self._clock.now())
+
+
+def _known_as(token: str) -> bytes:
+    """The hash of the whole token: a signature alone says nothing about which content it was shown with."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -145,7 +145,7 @@ ATTACKS: dict[str, Callable[[], str]] = {
     "white space": lambda: f" {GOOD}",
     "line break inside": lambda: GOOD[:50] + "\n" + GOOD[50:],
     "standard base64 letters": lambda: GOOD.rsplit(".", 1)[0] + "." + "+/" * 43,
-    "bits after the end of base64": lambda: GOOD.rsplit(".", 1)[0] + "." + GOOD.rsplit(".", 1)[1][:-1] + "_",
+    "bits after the end of base64": lambda: GOOD[:-1] + chr(ord(GOOD[-1]) + 1),  # 64 bytes end in A, Q, g or w
     "letters of other alphabets": lambda: GOOD.replace("e", "е"),
     "a NUL": lambda: GOOD + "\0",
     "header is no JSON": lambda: sign_raw(json.dumps(claims()).encode(), b"{alg:ES256}"),

@@ -44,6 +44,12 @@ async def access_token(cloud: Cloud, gateway: Replica, session_id: str) -> str:
     return record.granted.access_token
 
 
+async def refresh_token(gateway: Replica, session_id: str) -> str:
+    record = await gateway.room.sessions._records.read(cookie.hash_of(session_id))
+    assert record is not None
+    return record.granted.refresh_token
+
+
 async def rows(database: Database) -> list[asyncpg.Record]:
     connection = await asyncpg.connect(database.dsn)
     try:
@@ -215,15 +221,28 @@ class TestRefreshing:
         assert (await sessions.identify(header(session_id))).expires_at > cloud.clock.now()
         assert await cloud.calls("refresh_token") == 1
 
-    async def test_two_replicas_and_200_requests_refresh_once(self, cloud: Cloud, session_id: str) -> None:
+    async def test_two_replicas_and_200_requests_refresh_once(
+        self, cloud: Cloud, session_id: str, database: Database
+    ) -> None:
         """The token ends now, everybody asks at once on both replicas: one refresh, no failed request."""
+        admin = await asyncpg.connect(database.admin_dsn)
+
+        async def one_waits_for_the_other() -> bool:
+            waiting = "select exists (select from pg_stat_activity where wait_event_type = 'Lock')"
+            return bool(await admin.fetchval(waiting))
+
         async with replica(cloud) as one, replica(cloud) as two:
             for each in (one, two):
                 await each.room.sessions.identify(header(session_id))
             cloud.clock.pass_(hours=1, seconds=1)
-            asked = await asyncio.gather(
+            await cloud.fault("/auth/v1/token*", kind="hold", times=None)  # so that the two really meet
+            asking = asyncio.gather(
                 *(each.room.sessions.identify(header(session_id)) for each in (one, two) for _ in range(100))
             )
+            await until(one_waits_for_the_other)
+            await cloud.heal()
+            asked = await asking
+        await admin.close()
         assert {who.email for who in asked} == {ADA}
         assert all(who.expires_at > cloud.clock.now() for who in asked)
         assert await cloud.calls("refresh_token") == 1
@@ -312,6 +331,21 @@ class TestRefreshing:
             await gateway.room.sessions.identify(header(session_id))
         assert await cloud.calls("refresh_token") <= 2
 
+    async def test_one_rate_limit_speaks_for_all_sessions(
+        self, gateway: Replica, cloud: Cloud, session_id: str
+    ) -> None:
+        """The limit counts per address: after one 429 the other sessions' tries would only prolong it."""
+        async with Browser(gateway.origin) as other:
+            await other.sign_in(GRACE)
+            await cloud.fault("/auth/v1/token*", times=None, kind="status", status=429, headers={"Retry-After": "30"})
+            cloud.clock.pass_(hours=1, seconds=1)
+            for each in (session_id, other.session_id):
+                await gateway.room.sessions.identify(header(each))
+            assert await cloud.calls("refresh_token") == 1
+            cloud.clock.pass_(seconds=50)
+            await gateway.room.sessions.identify(header(session_id))
+            assert await cloud.calls("refresh_token") == 2
+
     async def test_after_the_grace_nobody_is_believed(self, gateway: Replica, cloud: Cloud, session_id: str) -> None:
         """503, not 401: the session is not over, it only cannot be told."""
         sessions = gateway.room.sessions
@@ -329,12 +363,15 @@ class TestRefreshing:
     ) -> None:
         """Supabase rotates its key and its key list is down: the spent refresh token is replaced all the same."""
         sessions = gateway.room.sessions
+        before = await refresh_token(gateway, session_id)
         await cloud.pull("POST", "/keys/rotate", {})
         await cloud.fault("/auth/v1/.well-known/*", times=None, kind="status", status=503)
         for minutes in (62, 1, 1):  # two generations behind would kill the session
             cloud.clock.pass_(minutes=minutes)
             await cloud.pull("DELETE", "/requests")
             assert (await sessions.identify(header(session_id))).email == ADA
+            before, last = await refresh_token(gateway, session_id), before
+            assert before != last
         await cloud.heal()
         cloud.clock.pass_(minutes=2)
         await until(lambda: _refreshed(sessions, session_id, cloud))

@@ -129,6 +129,13 @@ class TestTheCallback:
         assert await cloud.calls("pkce") == 0
         assert (await browser.follow(str(back))).status_code == 200
 
+    @pytest.mark.parametrize("code", ["", "x", CODE + "x", "'; drop table", CODE.replace("-", "")])
+    async def test_a_code_of_another_form_is_not_worth_a_call(self, browser: Browser, cloud: Cloud, code: str) -> None:
+        """Even in the right browser: Supabase's codes are UUIDs."""
+        back = httpx.URL(await browser.stop_before_callback(f"{browser.home}/auth/login?login_hint={ADA}"))
+        assert body(await browser.get(str(back.copy_set_param("code", code))))["kind"] == "start_again"
+        assert await cloud.calls("pkce") == 0
+
     async def test_a_planted_code_is_refused_by_its_challenge(self, browser: Browser, gateway: Replica) -> None:
         """The attacker's code in the victim's own callback: Supabase refuses it, and the words are calm."""
         async with Browser(gateway.origin) as attacker:
@@ -256,6 +263,13 @@ class TestSharedBrowsers:
         """The browser remembers by a keyed hash who was here last."""
         await browser.sign_in(ADA)
         browser.http.cookies.delete("jarvis")
+        back = await browser.stop_before_callback(f"{browser.home}/auth/login?login_hint={GRACE}")
+        assert (await browser.get(back)).headers["Clear-Site-Data"] == '"cache", "storage"'
+
+    async def test_another_users_session_is_enough_without_the_mark(self, browser: Browser) -> None:
+        """A Machine's page may have removed our mark; the session itself still tells who was here."""
+        await browser.sign_in(ADA)
+        browser.http.cookies.delete("jarvis-last")
         back = await browser.stop_before_callback(f"{browser.home}/auth/login?login_hint={GRACE}")
         assert (await browser.get(back)).headers["Clear-Site-Data"] == '"cache", "storage"'
 
