@@ -1,0 +1,143 @@
+"""What a replica keeps in memory: who is ready, who was here, who waits."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from gateway.activity import Activity
+from gateway.directory import BACKSTOP_S, Directory
+from gateway.errors import TooManyHeld
+from gateway.places import Places
+from localcloud.database import Database
+from provisioner.instance import Event, Instance, State, UserId
+from provisioner.lifecycle import Visitor
+from provisioner.store.database import connect
+from provisioner.store.postgres import PostgresStore
+from tests.parts.back import somebody
+from tests.parts.clock import ManualClock
+from tests.parts.instances import ADA, GRACE, THEN, an_instance
+
+
+@pytest.fixture
+async def store(database: Database) -> AsyncIterator[PostgresStore]:
+    clock = ManualClock()
+    async with connect(database.dsn) as pool:
+        yield PostgresStore(pool, clock, listen_dsn=database.dsn)
+
+
+async def an_active(store: PostgresStore, visitor: Visitor) -> Instance:
+    created = await store.create(
+        visitor.user_id,
+        email=visitor.email,
+        app_name="app",
+        machine_name="m",
+        region="iad",
+        image="golden",
+        actor="test",
+    )
+    await store._pool.execute("update user_instances set machine_id = 'id', private_ip = '127.1.1.1'")
+    return await store.move(created.user_id, State.PROVISIONING, Event.READY, actor="test")
+
+
+class TestDirectory:
+    async def test_a_known_instance_costs_no_query(self, store: PostgresStore) -> None:
+        directory, ada = Directory(store, ManualClock()), somebody()
+        assert await directory.find(ada.user_id) is None
+        active = await an_active(store, ada)
+        assert await directory.find(ada.user_id) == active
+        assert directory.ready(ada.user_id) == active
+
+    async def test_only_what_is_ready_is_kept(self, store: PostgresStore) -> None:
+        directory = Directory(store, ManualClock())
+        directory.learn(an_instance())
+        directory.learn(an_instance(state=State.SUSPENDED))
+        assert directory.ready(ADA) is None
+
+    async def test_an_entry_that_was_missed_by_every_notice_dies_of_age(self, store: PostgresStore) -> None:
+        clock = ManualClock()
+        directory = Directory(store, clock)
+        directory.learn(an_instance())
+        await clock.advance(seconds=BACKSTOP_S + 1)
+        assert directory.ready(ADA) is None
+
+    async def test_another_replicas_step_is_heard(self, store: PostgresStore) -> None:
+        """A Machine put to sleep by another replica gets no more of our requests."""
+        directory, ada = Directory(store, ManualClock()), somebody()
+        watching = asyncio.create_task(directory.watch())
+        try:
+            async with asyncio.timeout(10):
+                active = await an_active(store, ada)
+                while directory.ready(ada.user_id) is None:
+                    directory.learn(active)
+                    await asyncio.sleep(0)
+                async for word in store.changes():
+                    if word is None:
+                        break
+                await store.move(ada.user_id, State.ACTIVE, Event.DRAIN, actor="other")
+                while directory.ready(ada.user_id) is not None:  # noqa: ASYNC110  news comes from Postgres
+                    await asyncio.sleep(0)
+        finally:
+            watching.cancel()
+
+    async def test_what_was_read_before_a_notice_is_not_kept(self, store: PostgresStore) -> None:
+        ada = somebody()
+        await an_active(store, ada)
+        directory = Directory(store, ManualClock())
+        reading = asyncio.create_task(directory.find(ada.user_id))
+        await asyncio.sleep(0)
+        directory.drop(ada.user_id)
+        assert await reading is not None
+        assert directory.ready(ada.user_id) is None
+
+
+class TestActivity:
+    async def test_hits_are_written_in_batches(self, store: PostgresStore) -> None:
+        ada, clock = somebody(), ManualClock()
+        await an_active(store, ada)
+        activity = Activity(store, clock, every_s=2)
+        await clock.advance(minutes=5)
+        activity.touch(ada.user_id)
+        assert activity.last(ada.user_id) == clock.now()
+        await activity.flush()
+        assert activity.last(ada.user_id) is None
+        found = await store.find(ada.user_id)
+        assert found is not None
+        assert found.last_active == clock.now()
+
+    async def test_what_cannot_be_written_is_kept(self, database: Database) -> None:
+        """The database is away for a moment: nobody is put to sleep for that."""
+        clock = ManualClock()
+        async with connect(database.dsn) as pool:
+            store = PostgresStore(pool, clock, listen_dsn=database.dsn)
+        activity = Activity(store, clock, every_s=2)
+        activity.touch(ADA)
+        with pytest.raises(asyncpg.InterfaceError):
+            await activity.flush()
+        assert activity.last(ADA) == THEN
+
+    async def test_the_last_hits_are_written_on_the_way_out(self, store: PostgresStore) -> None:
+        ada, clock = somebody(), ManualClock()
+        await an_active(store, ada)
+        activity = Activity(store, clock, every_s=2)
+        running = asyncio.create_task(activity.run())
+        await asyncio.sleep(0)  # it begins to wait
+        await clock.advance(seconds=1)
+        activity.touch(ada.user_id)
+        running.cancel()
+        await asyncio.wait({running})
+        found = await store.find(ada.user_id)
+        assert found is not None
+        assert found.last_active == clock.now()
+
+
+def test_places_are_few_and_given_back() -> None:
+    places = Places(per_user=2, total=3)
+    with places.take(ADA), places.take(ADA):
+        with pytest.raises(TooManyHeld), places.take(ADA):
+            pass
+        with places.take(GRACE), pytest.raises(TooManyHeld), places.take(UserId(somebody().user_id)):
+            pass
+        assert places.held == 2
+    assert places.held == 0
