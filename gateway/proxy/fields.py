@@ -95,14 +95,11 @@ ANSWERED: Final = Verdicts(
 _PLAIN_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"upgrade", b""})
 
 
-def options(value: bytes) -> list[bytes]:
-    """The members of a comma-separated field, in lower case."""
-    return [option.strip(b" \t") for option in value.lower().split(b",")]
-
-
-def nominated(value: bytes) -> frozenset[bytes]:
-    """Lower-case names of the fields that a Connection field declares to be hop-by-hop."""
-    return frozenset(options(value)) - _PLAIN_OPTIONS
+@lru_cache(maxsize=256)
+def options(connection: bytes) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """What a Connection value says, in lower case: all its members, and those that nominate fields to be dropped."""
+    said = frozenset(option.strip(b" \t") for option in connection.lower().split(b","))
+    return said, said - _PLAIN_OPTIONS
 
 
 class Cookies:
@@ -112,24 +109,24 @@ class Cookies:
     `=name=x`, browsers send back as `name=x`.
     """
 
-    __slots__ = ("_asked", "_said")
+    __slots__ = ("_ours",)
 
     def __init__(self, exact: Collection[bytes], prefixes: Collection[bytes]) -> None:
-        names = [re.escape(name) + rb"[ \t]*(?=[=;]|$)" for name in sorted(exact)]
+        names = [re.escape(name) + rb"[ \t]*(?:[=;]|$)" for name in sorted(exact)]
         names += [re.escape(prefix) for prefix in sorted(prefixes)]
-        ours = rb"[= \t]*(?:" + (b"|".join(names) or rb"(?!)") + rb")"
-        self._asked = re.compile(rb"(?:^|;)" + ours + rb"[^;]*", re.IGNORECASE)
-        self._said = re.compile(ours, re.IGNORECASE)
+        self._ours = re.compile(rb"[= \t]*(?:" + (b"|".join(names) or rb"(?!)") + rb")", re.IGNORECASE).match
 
     def without(self, cookie: bytes) -> bytes:
         """A Cookie value without the gateway's own, the rest byte for byte; empty if nothing is left."""
-        if self._asked.search(cookie) is None:
-            return cookie
-        return self._asked.sub(b"", cookie).lstrip(b"; \t")
+        ours = self._ours
+        # Not one substitution over the whole: the search for each ";" made that ten times slower.
+        parts = cookie.split(b";")
+        kept = [part for part in parts if ours(part) is None]
+        return cookie if len(kept) == len(parts) else b";".join(kept).lstrip(b" \t")
 
     def refuses(self, set_cookie: bytes) -> bool:
         """Whether a Set-Cookie value would set one of them."""
-        return self._said.match(set_cookie) is not None
+        return self._ours(set_cookie) is not None
 
 
 @lru_cache(maxsize=64)

@@ -16,6 +16,7 @@ from aiohttp import web
 from gateway.proxy.framing import CHUNKED, Chunks, Malformed
 from gateway.proxy.heads import Asked, frame_request
 from gateway.proxy.limits import ProxyLimits
+from gateway.proxy.relayed import Relayed
 
 _LINGER_S: Final = 2.0
 _HELD_MOST: Final = 65_536
@@ -183,13 +184,11 @@ class FrontConnection(web.RequestHandler):
         if status != HTTPStatus.BAD_REQUEST:
             return super().handle_error(request, status, exc, message)
         # Somebody's broken request is no error of ours to log, and its bytes are nothing to echo.
-        self._refused = True
-        words = "no valid HTTP request"
         if "Too many headers" in (message or ""):
-            status, words = 431, "too many header fields"
-        refusal = web.Response(status=status, text=_words(status, words))
-        refusal.force_close()
-        return refusal
+            self._refuse(431, "there are too many header fields")
+        else:
+            self._refuse(400, "this is no valid HTTP request")
+        return Relayed(status=status)
 
     def _refuse(self, status: int, why: str) -> None:
         """Answer what aiohttp never sees, then end the connection without losing the answer to a reset."""

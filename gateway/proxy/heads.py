@@ -12,7 +12,6 @@ from gateway.proxy.fields import (
     TYPE,
     UPGRADE,
     Cookies,
-    nominated,
     options,
 )
 from gateway.proxy.framing import CHUNKED, Malformed
@@ -146,7 +145,7 @@ def parse_answer(head: bytes, ours: Cookies) -> Answer:
     keep = answer.lines.append
     keep(b"HTTP/1.1" + lines[0][8:] if http10 else lines[0])
     del lines[0]
-    said: list[bytes] = []
+    said: frozenset[bytes] = frozenset()
     named: frozenset[bytes] = frozenset()
     chunked = False
     for line in lines:
@@ -173,8 +172,8 @@ def parse_answer(head: bytes, ours: Cookies) -> Answer:
             if not ours.refuses(value):
                 keep(line)
         elif kind == CONNECTION:
-            said += options(value)
-            named |= nominated(value)
+            here, names = options(value)
+            said, named = said | here, named | names
         elif kind == UPGRADE:
             answer.upgrade = value.strip(b" \t").lower()
     if chunked:

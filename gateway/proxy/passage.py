@@ -14,7 +14,6 @@ from gateway.proxy.fields import (
     LENGTH,
     UPGRADE,
     Cookies,
-    nominated,
     options,
 )
 from gateway.proxy.framing import CHUNKED
@@ -63,7 +62,7 @@ class Asking:
         self.expects = self.upgrade = False
         self.replayable = method in _REPLAYABLE and not self.body
         lines = asked.head.split(b"\r\n")
-        said: list[bytes] = []
+        said: frozenset[bytes] = frozenset()
         named: frozenset[bytes] = frozenset()
         jar: list[bytes] = []
         upgrade = b""
@@ -78,8 +77,8 @@ class Asking:
             elif kind == COOKIE:
                 jar.append(value.strip(b" \t"))
             elif kind == CONNECTION:
-                said += options(value)
-                named |= nominated(value)
+                here, names = options(value)
+                said, named = said | here, named | names
             elif kind == UPGRADE:
                 upgrade = value.strip(b" \t").lower()
             elif kind == AUTHORIZATION:

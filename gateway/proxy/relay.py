@@ -4,48 +4,20 @@ import asyncio
 from typing import cast
 
 from aiohttp import web
-from aiohttp.abc import AbstractStreamWriter
 
-from gateway.proxy.errors import BodyTooLarge, UpstreamError
+from gateway.proxy.errors import BodyTooLarge
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.fields import cookies_of
 from gateway.proxy.front import FrontConnection
 from gateway.proxy.limits import ProxyLimits
 from gateway.proxy.live import Live
 from gateway.proxy.passage import Asking, Passage
+from gateway.proxy.relayed import Relayed
 from gateway.proxy.upstream import Pool, Upstream
 from provisioner.clock import Clock
 from provisioner.instance import Endpoint
 
 __all__ = ["Passage", "Relay", "Relayed"]
-
-
-class Relayed(web.StreamResponse):
-    """An answer that is already on the wire. Tells aiohttp whether the client's connection lives on."""
-
-    def __init__(
-        self, *, status: int = 499, carried: int = 0, broken: UpstreamError | None = None, keep_alive: bool = False
-    ) -> None:
-        super().__init__(status=status or 499, reason="")
-        self.carried = carried
-        """Bytes of the answer's body."""
-        self.broken = broken
-        """Why the answer was cut short, if it was."""
-        self._lives = keep_alive
-
-    @property
-    def keep_alive(self) -> bool:
-        return self._lives
-
-    @property
-    def prepared(self) -> bool:
-        return True
-
-    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        return None
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        return None
 
 
 class Relay:

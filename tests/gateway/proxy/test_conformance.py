@@ -1,0 +1,101 @@
+"""The table of raw cases, against the core."""
+
+import asyncio
+
+import pytest
+
+from tests.gateway.proxy.cases import ANSWERS, CHUNK_FAULTS, CHUNKED, OK, POST, REQUESTS, Case, get
+from tests.gateway.proxy.conftest import Lab, Proxy, eventually
+from tests.parts.upstreams import Line
+
+OURS = {"drop_cookies": frozenset({b"jarvis"}), "drop_cookie_prefixes": (b"jarvis-flow-",)}
+
+
+async def proxy_for(lab: Lab, case: Case) -> Proxy:
+    async def script(line: Line) -> None:
+        first = True
+        while True:
+            if first and line is proxy.upstream.lines[0]:
+                first = False
+                await line.exactly(len(case.seen))
+                await line.say(case.said)
+                if case.hangs_up:
+                    return
+            elif not await line.head():
+                return
+            else:
+                await line.say(OK)
+
+    proxy = await lab.proxy(script, **OURS)
+    return proxy
+
+
+@pytest.mark.parametrize("case", [*REQUESTS, *ANSWERS], ids=lambda case: case.name)
+@pytest.mark.parametrize("piece", [0, 7], ids=["whole", "in pieces"])
+async def test_case(lab: Lab, case: Case, piece: int) -> None:
+    if piece and len(case.sent) > 5000:
+        pytest.skip("large ones only as a whole")
+    proxy = await proxy_for(lab, case)
+    client = await lab.client(proxy)
+    for at in range(0, len(case.sent), piece or len(case.sent)):
+        client.writer.write(case.sent[at : at + (piece or len(case.sent))])
+        await asyncio.sleep(0)
+    got = await client.exactly(len(case.gets))
+    assert got == case.gets
+    if not case.ends:
+        if case.gets.startswith(b"HTTP/1.1 502"):
+            await client.until(
+                b"UpstreamGarbled" if case.said.endswith(b"\r\n\r\n") or b"x" * 99 in case.said else b"Upstream"
+            )
+            return
+        await client.say(get(target=b"/next"))
+        assert await client.exactly(len(OK)) == OK
+    elif case.reset:
+        with pytest.raises(ConnectionResetError):
+            await client.to_end()
+    else:
+        rest = await client.to_end()
+        assert case.seen == b"" or rest == b""
+    if case.seen:
+        seen = proxy.upstream.lines[0].seen
+        assert seen[: len(case.seen)] == case.seen
+        assert seen[len(case.seen) :] in (b"", get(target=b"/next"))
+    else:
+        assert not proxy.upstream.lines, "a refused request reached the Machine"
+
+
+@pytest.mark.parametrize("fault", CHUNK_FAULTS)
+async def test_a_body_that_breaks_its_framing_ends_both_sides(lab: Lab, fault: str) -> None:
+    """The Machine has part of the request already; it learns that the rest will not come."""
+
+    async def script(line: Line) -> None:
+        await line.to_end()
+
+    proxy = await lab.proxy(script)
+    client = await lab.client(proxy)
+    await client.say(POST + CHUNKED + b"\r\n" + CHUNK_FAULTS[fault])
+    assert (await client.to_end()).startswith(b"HTTP/1.1 400 ")
+    await eventually(lambda: not proxy.relay.live.in_progress("k"))
+    await eventually(lambda: all(line.reader.at_eof() for line in proxy.upstream.lines))
+    assert not proxy.upstream.seen.endswith(b"0\r\n\r\n")
+
+
+async def test_a_bad_pipelined_request_does_not_spoil_the_good_one_before_it(lab: Lab) -> None:
+    proxy = await proxy_for(lab, Case(name="", sent=b"", seen=get()))
+    client = await lab.client(proxy)
+    await client.say(get() + get(target=b"/2") + b"NO WAY\r\n\r\n")
+    assert await client.exactly(2 * len(OK)) == OK * 2
+    assert (await client.to_end()).startswith(b"HTTP/1.1 400 ")
+    assert proxy.upstream.seen == get() + get(target=b"/2")
+
+
+async def test_a_trailer_is_no_field_of_the_next_request(lab: Lab) -> None:
+    """aiohttp 3.14.5 alone turns it into one, and the next request may be somebody else's."""
+    case = Case(name="", sent=b"", seen=POST + CHUNKED + b"\r\n0\r\n\r\n")
+    proxy = await proxy_for(lab, case)
+    client = await lab.client(proxy)
+    await client.say(POST + CHUNKED + b"\r\n0\r\nCookie: evil=1\r\nX-Evil: 1\r\n\r\n")
+    assert await client.exactly(len(OK)) == OK
+    await client.say(get())
+    assert await client.exactly(len(OK)) == OK
+    assert proxy.upstream.seen == case.seen + get()
