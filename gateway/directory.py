@@ -1,6 +1,6 @@
 """User → Instance, from memory: a request to a ready Instance asks neither Postgres nor Fly."""
 
-import asyncio
+from contextlib import aclosing
 from typing import Final
 
 import structlog
@@ -22,6 +22,7 @@ class Directory:
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
+        self._clock = clock
         self._known: TTLCache[UserId, Instance] = TTLCache(SIZE, BACKSTOP_S, timer=clock.monotonic)
         self._drops = 0
 
@@ -56,14 +57,17 @@ class Directory:
         """Drop what any replica changes. Runs until cancelled."""
         while True:
             try:
-                async for user_id in self._store.changes():
-                    if user_id is None:
-                        self._drops += 1
-                        self._known.clear()
-                    else:
-                        self.drop(user_id)
+                async with aclosing(self._store.changes()) as changes:
+                    async for user_id in changes:
+                        if user_id is None:
+                            self._drop_all()
+                        else:
+                            self.drop(user_id)
             except Exception:
                 log.exception("directory_watch_failed")
-                self._drops += 1
-                self._known.clear()
-            await asyncio.sleep(1)
+            self._drop_all()
+            await self._clock.sleep(1)
+
+    def _drop_all(self) -> None:
+        self._drops += 1
+        self._known.clear()

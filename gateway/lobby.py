@@ -140,7 +140,7 @@ def view_of(
         steps=tuple(StepView(name=name, state=done, usual_s=usual.get(("provision", name))) for name in PROVISION),
         since=clock.now() if instance is None else instance.state_since,
         eta_s=None if waiting is None else max(0.0, (waiting.next_retry_at - clock.now()).total_seconds()),
-        attempt=1 if waiting is None else waiting.retry_count + 1,
+        attempt=1 if waiting is None else waiting.retry_count + 2,
         place=None if waiting is None else waiting.place,
         error=None if waiting is None else waiting.error,
     )

@@ -98,8 +98,8 @@ class Arrival:
             user_id, State.PROVISIONING, Event.FAIL, actor=self._actor, lease=self._lease, error=str(fault)
         )
         known = await parts.store.waiting(user_id)
-        attempt = 1 if known is None else known.retry_count + 1
-        wait = backoff(attempt, first=QUEUE_FIRST_S, cap=QUEUE_CAP_S, chance=parts.clock.jitter())
+        failures = 1 if known is None else known.retry_count + 2
+        wait = backoff(failures, first=QUEUE_FIRST_S, cap=QUEUE_CAP_S, chance=parts.clock.jitter())
         waiting = await parts.store.enqueue(
             user_id, error=words, next_retry_at=parts.clock.now() + timedelta(seconds=wait)
         )

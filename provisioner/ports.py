@@ -3,7 +3,7 @@
 The adapters in `provisioner.fly` and `provisioner.store` fit these shapes; use cases import only this file.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -130,7 +130,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A failed provisioning in the queue. `place` counts from 1 among those that wait."""
+    """A failed provisioning in the queue. `place` counts from 1 among those that wait.
+
+    `retry_count` is 0 after the first failure.
+    """
 
     user_id: UserId
     error: str
@@ -238,7 +241,7 @@ class Store(Protocol):
     async def usual(self) -> Mapping[tuple[str, str], float]:
         """Median seconds by (path, step) over the latest 200 of each path."""
 
-    def changes(self) -> AsyncIterator[UserId | None]:
+    def changes(self) -> AsyncGenerator[UserId | None, None]:
         """Every user whose Instance changed, from any replica, until the iterator is closed.
 
         None means that changes may have been missed (the connection was made anew): drop what you cached.
