@@ -107,8 +107,8 @@ class Public:
             raise stranger
         if request.path == "/":
             query = request.rel_url.query
-            kind = failure_in(query)  # Supabase sends people here when it has lost its own state
-            words = None if kind is None else WORDS[kind].words
+            failed = failure_in(query)  # Supabase sends people here when it has lost its own state
+            words = None if failed is None else WORDS[failed].words
             return of_page(self._pages.landing(error=words, signed_out="signed-out" in query))
         login = "/auth/login?" + urlencode({"next": request.raw_path})
         return web.Response(status=302, headers={"Location": login, "Cache-Control": "no-store"})
