@@ -117,6 +117,12 @@ async def running(
         in_background("sessions", room.watch(dsn))
         in_background("sweeper", Sweeper(parts, lifecycle, _sweep(settings)).run())
         in_background("app", _ensure_app(cloud, settings, clock))
+
+        def cut_off(session: bytes | None) -> None:
+            if session is not None:  # signed out, on whichever replica: nothing of it goes on here
+                tasks.begin(relay.live.cut(session), name="cut-off")
+
+        room.sessions.when_ended(cut_off)
         places = Places(per_user=settings.hold_per_user, total=settings.hold_total)
         names = CookieNames.for_scheme(secure=settings.public_url.startswith("https://"))
         gate = Gate(
