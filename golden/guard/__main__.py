@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 import signal
 import socket
 import sys
@@ -46,7 +45,7 @@ async def guard(settings: Settings, listener: socket.socket) -> None:
         loop.add_signal_handler(number, stop.set)
     app = AppProcess(settings.command, settings.app_environment, port=settings.app_port)
     admission = Admission(settings.keys, settings.machine_id, owner=settings.owner)
-    door = Door(admission, app, settings.routes, boot_id=secrets.token_hex(8), streams=lambda: server.streams())
+    door = Door(admission, app, settings.routes, boot_id=os.urandom(8).hex(), streams=lambda: server.streams())
     server = Server(door)
     await server.listen(listener)
     host, port = listener.getsockname()[:2]
