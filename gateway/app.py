@@ -28,7 +28,6 @@ from gateway.proxy.limits import ProxyLimits
 from gateway.proxy.relay import Relay
 from gateway.public import Public
 from gateway.request import client_ip
-from gateway.session.cookie import CookieNames
 from gateway.session.room import open_session_room
 from gateway.session.settings import SessionSettings
 from gateway.settings import Settings
@@ -124,7 +123,7 @@ async def running(
 
         room.sessions.when_ended(cut_off)
         places = Places(per_user=settings.hold_per_user, total=settings.hold_total)
-        names = CookieNames.for_scheme(secure=settings.public_url.startswith("https://"))
+        names = room.sessions.names
         gate = Gate(
             parts=parts,
             lifecycle=lifecycle,
@@ -137,8 +136,8 @@ async def running(
                 hold_navigation_s=settings.hold_navigation_s,
                 hold_s=settings.hold_s,
                 scheme=settings.public_url.partition(":")[0],
-                drop_cookies=frozenset({names.session.encode()}),
-                drop_cookie_prefixes=(b"jarvis-", b"__Host-jarvis"),
+                drop_cookies=frozenset(name.lower().encode() for name in names.exact),
+                drop_cookie_prefixes=(names.flow_prefix.lower().encode(),),
             ),
         )
         public = Public(
