@@ -1,6 +1,7 @@
 """From a signed-in request to their Machine's answer: wake it if it sleeps, hold the request, try again where safe."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -66,7 +67,9 @@ class Gate:
             100_000, ASSERTION_FRESH_S, timer=self._clock.monotonic
         )
 
-        self._looked: TTLCache[UserId, bool] = TTLCache(100_000, LOOK_EVERY_S, timer=self._clock.monotonic)
+        self._looked: TTLCache[tuple[UserId, datetime], bool] = TTLCache(
+            100_000, LOOK_EVERY_S, timer=self._clock.monotonic
+        )
 
     async def pass_through(
         self, request: web.BaseRequest, identity: Identity, kind: Kind, *, client: str, bearer: bool
@@ -96,14 +99,15 @@ class Gate:
                 doubt = True
         raise AssertionError("unreachable")  # pragma: no cover
 
-    def _knock(self, visitor: Visitor) -> None:
+    def _knock(self, visitor: Visitor, instance: Instance) -> None:
         """Their Machine is silent under a request: look whether it sleeps, and wake it, beside the request.
 
         A request that already lies in the socket of a suspended Machine is answered once it is resumed; it must not
         be sent again. At most one look in LOOK_EVERY_S: an agent that thinks for minutes is silent too.
         """
-        if self._looked.get(visitor.user_id) is None:
-            self._looked[visitor.user_id] = True
+        awake = (visitor.user_id, instance.state_since)  # one that fell asleep again is another matter
+        if awake not in self._looked:
+            self._looked[awake] = True
             self._directory.drop(visitor.user_id)
             self._lifecycle.begin(visitor, actor="silence", doubt=True)
 
@@ -140,7 +144,7 @@ class Gate:
             drop_cookie_prefixes=self._settings.drop_cookie_prefixes,
             drop_authorization=bearer,
             touch=lambda: touch(user_id),
-            silent=lambda: self._knock(Visitor(user_id, identity.email)),
+            silent=lambda: self._knock(Visitor(user_id, identity.email), instance),
         )
 
     def _endpoint(self, instance: Instance) -> Endpoint:
