@@ -71,6 +71,8 @@ class Downstream(asyncio.Protocol):
             if used == len(data):
                 return
             data = data[used:]
+        if not self._buffer:
+            self._quiet_since = asyncio.get_running_loop().time()
         self._buffer = self._buffer + data if self._buffer else data
         self._next()
         if len(self._buffer) > PIPELINE_LIMIT:
