@@ -116,3 +116,15 @@ def test_a_page_names_nothing_of_where_it_was_written(page: Path) -> None:
 def test_pictures_are_small() -> None:
     large = [path.name for path in (ROOT / "docs" / "pictures").glob("*.png") if path.stat().st_size > 150_000]
     assert not large
+
+
+def test_what_the_runbook_tells_to_look_for_can_be_found() -> None:
+    """Event names, errors and codes in "When something is wrong" are words of our code."""
+    text = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    runbook = text.partition("## When something is wrong")[2].partition("## Metrics")[0]
+    source = "\n".join(
+        path.read_text("utf-8") for room in ("gateway", "provisioner", "golden") for path in (ROOT / room).rglob("*.py")
+    )
+    words = set(re.findall(r"`([a-z]+(?:_[a-z]+)+|[A-Z][a-z]+[A-Z]\w+)`", runbook))
+    assert words
+    assert not {word for word in words if not re.search(rf"\b{word.removesuffix('_total')}\b", source)}
