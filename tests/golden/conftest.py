@@ -81,8 +81,11 @@ class RunningGuard:
         """Its exit code after `how`, and every line read."""
         if self.process.returncode is None:
             self.process.send_signal(how)
-        async with asyncio.timeout(15):
-            await self.process.wait()
+        try:
+            await asyncio.wait_for(self.process.wait(), 15)
+        except TimeoutError:
+            self.process.kill()  # so that a failed test leaves nothing behind
+            raise
         with contextlib.suppress(TimeoutError):  # somebody it started may hold the pipe
             await asyncio.wait_for(self._reading, 5)
         assert self.process.returncode is not None
