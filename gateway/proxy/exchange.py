@@ -57,7 +57,7 @@ class Exchange:
         """Done when the exchange is over: answered, failed (`error`), or one side gone."""
         self._waiter: asyncio.Future[None] | None = None
         self._splice: Splice | None = None
-        self._seen = -1
+        self._seen = 0
         self.upstream: Upstream | None = None
         self.error: UpstreamError | None = None
         self.request_sent = False

@@ -32,7 +32,7 @@ class Frames:
         if not self._left and not self._head and len(data) >= 2:
             # One whole small frame a read is by far the most common, so it has a way of its own.
             length = data[1]
-            length = length - 122 if length > 127 else length  # masked: 4 bytes of key, and the top bit is no length
+            length = length - 124 if length > 127 else length  # masked: 4 bytes of key, and the top bit is no length
             if length + 2 == len(data) and data[1] & 0x7F < 126 and data[0] & 0x0F < _CONTROL:
                 return True
         moved, pos, size = False, 0, len(data)

@@ -35,7 +35,7 @@ class Guest(Protocol):
 class FrontConnection(web.RequestHandler):
     """One client connection: aiohttp's protocol, the gate before it, and a raw mode after an upgrade."""
 
-    __slots__ = ("_answering", "_chunks", "_held", "_left", "_limits", "_refused", "_sink", "_timer", "asked", "guest")
+    __slots__ = ("_alarm", "_answering", "_chunks", "_held", "_left", "_limits", "_refused", "_sink", "asked", "guest")
 
     def __init__(self, manager: "Front", limits: ProxyLimits, **options: Any) -> None:
         super().__init__(manager, **options)
@@ -50,7 +50,7 @@ class FrontConnection(web.RequestHandler):
         self._answering = False  # a request was let in and is not answered yet
         self._refused = False
         self._sink: Callable[[bytes], None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
 
     @property
     def body_complete(self) -> bool:
@@ -62,7 +62,7 @@ class FrontConnection(web.RequestHandler):
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._stop_timer()
+        self._stop_waiting()
         self._held = b""
         self._sink = None
         guest, self.guest = self.guest, None
@@ -134,8 +134,8 @@ class FrontConnection(web.RequestHandler):
             return b""
         if end > limits.max_head_bytes:
             self._too_large(data)
-        if self._timer is not None:
-            self._stop_timer()
+        if self._alarm is not None:
+            self._stop_waiting()
         asked = frame_request(data[:end] if len(data) > end else data)
         if data.find(b"\r\n") > limits.max_target_bytes:
             self._too_large(data)
@@ -152,9 +152,9 @@ class FrontConnection(web.RequestHandler):
         if len(data) > self._limits.max_head_bytes:
             self._too_large(data)
         self._held = data
-        if self._timer is None and data:
+        if self._alarm is None and data:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._limits.head_s, self._refuse, 408, "the request took too long to arrive")
+            self._alarm = loop.call_later(self._limits.head_s, self._refuse, 408, "the request took too long to arrive")
 
     def _too_large(self, data: bytes) -> None:
         line = data.find(b"\r\n")
@@ -192,7 +192,7 @@ class FrontConnection(web.RequestHandler):
 
     def _refuse(self, status: int, why: str) -> None:
         """Answer what aiohttp never sees, then end the connection without losing the answer to a reset."""
-        self._stop_timer()
+        self._stop_waiting()
         self._refused = True
         self._held = b""
         guest, self.guest = self.guest, None
@@ -209,12 +209,12 @@ class FrontConnection(web.RequestHandler):
         transport.write(f"{head}Content-Length: {len(words)}\r\nConnection: close\r\n\r\n".encode() + words)
         if transport.can_write_eof():
             transport.write_eof()
-        self._timer = asyncio.get_running_loop().call_later(_LINGER_S, transport.close)
+        self._alarm = asyncio.get_running_loop().call_later(_LINGER_S, transport.close)
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _stop_waiting(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
 
 def _words(status: int, why: str) -> str:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 import pytest
+import uvloop
 from aiohttp import web
 
 from gateway.proxy.errors import UpstreamError
@@ -128,3 +129,8 @@ async def eventually(condition: Callable[[], object], seconds: float = 5.0) -> N
     while not condition():
         assert loop.time() < deadline, "never happened"
         await asyncio.sleep(0.005)
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], object]]:
+    """As in production."""
+    return {"uvloop": uvloop.new_event_loop}
