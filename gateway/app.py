@@ -157,6 +157,7 @@ async def running(
             clock=clock,
             metrics=metrics,
             token=settings.admin_token.get_secret_value(),
+            open_metrics=settings.open_metrics,
         )
         await enter(_application(admin.application(), sockets["admin"]))
         await enter(_application(broker_application(), sockets["broker"]))

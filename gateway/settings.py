@@ -145,6 +145,11 @@ class Settings(BaseSettings):
         description="Header in which the platform's edge names the client, `Fly-Client-IP` on Fly. Empty: the peer's"
         " address. Set it only behind an edge that always overwrites it.",
     )
+    open_metrics: bool = Field(
+        default=False,
+        description="Lets anybody who reaches the admin listener read `/metrics`: Fly's scraper sends no token. Only"
+        " counts, but Machines on the same network see them too.",
+    )
     log_format: Literal["json", "console"] = Field(default="json", description="`console` is for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
 

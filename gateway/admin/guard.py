@@ -12,17 +12,16 @@ from gateway.errors import Answer, problem
 
 log = structlog.get_logger(__name__)
 
-OPEN: Final = frozenset({"/healthz"})
 UNAUTHORIZED: Final = Answer(401, "Not authorised", "Send the admin token as `Authorization: Bearer …`.")
 
 
-def guard(token: str) -> Middleware:
-    """Middleware that lets nobody past without `token`, but for the paths in OPEN."""
+def guard(token: str, *, open_paths: frozenset[str]) -> Middleware:
+    """Middleware that lets nobody past without `token`, but for the paths in `open_paths`."""
     expected = sha256(token.encode()).digest()
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in OPEN:
+        if request.path in open_paths:
             return await handler(request)
         scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
         digest = sha256(shown.strip().encode("utf-8", "surrogateescape")).digest()

@@ -37,16 +37,28 @@ Action = Callable[[Instance], Awaitable[Instance]]
 class AdminApi:
     """Handlers over the use cases. Every action leaves its audit row where it changes the state."""
 
-    def __init__(self, *, store: Store, lifecycle: Lifecycle, clock: Clock, metrics: Metrics, token: str) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        lifecycle: Lifecycle,
+        clock: Clock,
+        metrics: Metrics,
+        token: str,
+        open_metrics: bool,
+    ) -> None:
+        """`open_metrics` lets `/metrics` be read without `token`, for scrapers that cannot send one."""
         self._store = store
         self._lifecycle = lifecycle
         self._clock = clock
         self._metrics = metrics
         self._token = token
+        self._open_metrics = open_metrics
 
     def application(self) -> web.Application:
         """The admin listener's application."""
-        app = web.Application(middlewares=[guard(self._token), failures])
+        open_paths = frozenset({"/healthz", "/metrics"} if self._open_metrics else {"/healthz"})
+        app = web.Application(middlewares=[guard(self._token, open_paths=open_paths), failures])
         app.add_routes(
             [
                 web.get("/healthz", self.healthz),
