@@ -113,6 +113,8 @@ def kind(field: str, about: FieldInfo) -> str:
     """Type, unit and bounds in a few words."""
     if get_origin(about.annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(about.annotation))
+    if about.annotation is bool:
+        return "`true` or `false`"
     plain: dict[Any, str] = {str: "text", int: "whole number", float: "number", SecretStr: "text", dict: "keys"}
     types = [t for t in get_args(about.annotation) or [about.annotation] if t is not NoneType]
     words = [plain.get(get_origin(about.annotation) or types[0], plain.get(types[0], "text"))]
@@ -131,6 +133,8 @@ def default(about: FieldInfo) -> str:
     """What it is when nobody sets it."""
     if about.is_required():
         return "–"
+    if isinstance(about.default, bool):
+        return f"`{str(about.default).lower()}`"
     return "none" if about.default in (None, "") else f"`{about.default}`"
 
 
