@@ -1,0 +1,131 @@
+"""Several gateways, and gateways that die: one user, one machine, whatever happens to us."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.database import Database
+from tests.journeys.conftest import Visit
+from tests.journeys.test_signing_in import assert_problem
+from tests.journeys.visitor import FETCH, PAGE, operator_of, statuses, together
+from tests.parts.system import Served, served, until
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path, database: Database) -> AsyncIterator[Served]:
+    """A local cloud without a gateway yet."""
+    async with served(tmp_path, database) as somewhere:
+        yield somewhere
+
+
+async def test_two_replicas_make_and_wake_one_machine_between_them(cloud: Served, visit: Visit) -> None:
+    """My requests land on different gateways, and it is still one Jarvis."""
+    one, two = await together(cloud.replica("one"), cloud.replica("two"))
+    ada = await visit("ada", at=one, next_path="/_gateway/instance")
+    async with ada.at(two.public) as ada_at_two, operator_of(one) as operator:
+        answers = await together(*(who.http.get("/env", headers=FETCH) for who in (ada, ada_at_two) * 5))
+        assert statuses(answers) == [200] * 10
+        assert len({answer.json()["pid"] for answer in answers}) == 1
+        assert len(await operator.machines(ada.email)) == 1
+        assert len(await operator.volumes(ada.email)) == 1
+
+        assert (await operator.act(ada.email, "suspend"))["state"] == "suspended"
+        assert (await ada_at_two.http.get("/env", headers=FETCH)).status_code == 200
+        assert len(await operator.calls("start_machine", ada.email)) == 1
+
+        async with operator_of(two) as other:
+            await other.act(ada.email, "stop")
+        answers = await together(*(who.http.post("/echo", content=b"x") for who in (ada, ada_at_two) * 5))
+        assert statuses(answers) == [200] * 10
+        assert len(await operator.calls("start_machine", ada.email)) == 2
+        assert len(await operator.machines(ada.email)) == 1
+
+
+async def test_a_sign_out_at_one_replica_is_one_at_the_other(cloud: Served, visit: Visit) -> None:
+    """Signed out is signed out, whichever gateway my next request meets."""
+    one, two = await together(cloud.replica("one"), cloud.replica("two"))
+    ada = await visit("ada", at=one, next_path="/_gateway/instance")
+    async with ada.at(two.public) as elsewhere:
+        assert (await elsewhere.progress())["state"] == "provisioning"
+        answer = await ada.http.post("/auth/logout", headers={**PAGE, "Origin": one.public}, follow_redirects=False)
+        assert answer.status_code == 303
+
+        async def unknown() -> bool:
+            return (await elsewhere.http.get("/_gateway/instance", headers=FETCH)).status_code == 401
+
+        await until(unknown, within=5)
+        assert_problem(await elsewhere.http.get("/env", headers=FETCH), 401)
+        assert elsewhere.http.cookies.get("jarvis")
+
+
+async def test_a_replica_does_not_put_to_sleep_what_another_one_serves(cloud: Served, visit: Visit) -> None:
+    """My long request goes through one gateway; the other one's tidying up does not end it."""
+    sleepy = {"SUSPEND_AFTER_S": "1", "SWEEP_EVERY_S": "0.3", "TOUCH_EVERY_S": "0.3"}
+    one, two = await together(cloud.replica("one", **sleepy), cloud.replica("two", **sleepy))
+    ada = await visit("ada", at=one)
+    async with ada.at(two.public) as ada_at_two, operator_of(one) as operator:
+        answer = await ada_at_two.http.get("/sleep?ms=5000")
+        assert (answer.status_code, answer.text) == (200, "slept")
+        assert "suspending" not in await operator.states(ada.email)
+
+
+DEATHS = {
+    "while the disk is made": ("create_volume", "begun"),
+    "while the machine is made": ("create_machine", "begun"),
+    "after the machine was made": ("create_machine", "answered"),
+}
+
+
+@pytest.mark.parametrize("moment", DEATHS)
+async def test_a_gateway_killed_while_it_makes_a_machine_leaves_one_that_works(
+    cloud: Served, visit: Visit, moment: str
+) -> None:
+    """The gateway dies in the worst moment of my first visit: I reload, and have one Jarvis, not two."""
+    action, when = DEATHS[moment]
+    cloud.fly.latencies.create = cloud.fly.latencies.start = 0.4
+    one = await cloud.replica("one")
+    ada = await visit("ada", at=one, next_path="/_gateway/instance")
+    if when == "begun":
+        # Fly does its work all the same; only nobody is left to hear of it.
+        cloud.fly.faults.add({"match": {"action": action}, "fault": {"kind": "delay", "seconds": 0.4}})
+    first = asyncio.ensure_future(ada.http.get("/env", headers=FETCH))
+
+    async def reached() -> list[Any]:
+        seen = [call for call in cloud.fly.calls.latest if call["action"] == action]
+        return seen if when == "begun" else [call for call in seen if call["status"] == 200]
+
+    await until(reached)
+    await asyncio.to_thread(one.program.kill)
+    with pytest.raises(Exception):  # noqa: B017, PT011  the connection broke; how it says so is the client's affair
+        (await first).raise_for_status()
+    again = await cloud.replica("one")
+    assert again.public == one.public
+    env = await ada.env()
+    assert env["USER_EMAIL"] == ada.email
+    async with operator_of(again) as operator:
+        assert len(await operator.machines(ada.email)) == 1
+        assert len(await operator.volumes(ada.email)) == 1
+        shown = await operator.show(ada.email)
+        assert (shown["state"], shown["machine_id"]) == ("active", (await operator.machine(ada.email))["id"])
+
+
+async def test_a_visit_survives_the_death_of_the_replica_that_was_at_work(cloud: Served, visit: Visit) -> None:
+    """One of two gateways dies while it makes my machine; the other finishes the work when I come to it."""
+    cloud.fly.latencies.create = cloud.fly.latencies.start = 0.4
+    one, two = await together(cloud.replica("one"), cloud.replica("two"))
+    ada = await visit("ada", at=one, next_path="/_gateway/instance")
+    first = asyncio.ensure_future(ada.http.get("/env", headers=FETCH))
+
+    async def at_work() -> bool:
+        return bool(cloud.fly.calls.counts["create_machine"])
+
+    await until(at_work)
+    await asyncio.to_thread(one.program.kill)
+    await asyncio.wait({first})
+    assert first.exception() is not None
+    async with ada.at(two.public) as ada_at_two, operator_of(two) as operator:
+        assert (await ada_at_two.env())["USER_EMAIL"] == ada.email
+        assert len(await operator.machines(ada.email)) == 1
