@@ -1,0 +1,54 @@
+"""The local cloud behind the gateway under test, as a process of its own: `python -m bench.cloud FOLDER URL COMMAND…`.
+
+Prints `ready {…}` with the settings for `my-jarvis serve`, and ends with its standard input. Every Machine's process
+is COMMAND.
+"""
+
+import asyncio
+import base64
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from localcloud.auth import local_auth
+from localcloud.database import embedded_postgres
+from localcloud.fly import local_fly
+from localcloud.fly.limits import UNLIMITED
+from provisioner.store.migrate import migrate
+
+
+async def cloud(folder: Path, public_url: str, command: Sequence[str]) -> None:
+    """Database, Auth and Fly, until standard input ends."""
+    token = "bench-fly-token"
+    async with (
+        embedded_postgres(folder / "postgres", durable=False) as database,
+        local_auth(
+            folder / "auth", site_url=public_url, publishable_key="sb_publishable_bench", secret_key="sb_secret_bench"
+        ) as auth,
+        local_fly(folder / "fly", token=token, command=command, region="fra", limits=UNLIMITED) as fly,
+    ):
+        await migrate(database.owner_dsn)
+        settings = {
+            "PUBLIC_URL": public_url,
+            "SUPABASE_URL": auth.url,
+            "SUPABASE_PUBLISHABLE_KEY": auth.publishable_key,
+            "SUPABASE_SECRET_KEY": auth.secret_key,
+            "DATABASE_URL": database.dsn,
+            "GATEWAY_MASTER_KEYS": "bench:" + base64.urlsafe_b64encode(bytes(range(32))).decode(),
+            "ADMIN_TOKEN": "bench-bench-bench-bench-bench",
+            "FLY_API_URL": fly.url,
+            "FLY_API_TOKEN": token,
+            "MACHINES_APP_NAME": "jarvis-machines",
+            "MACHINES_REGION": "fra",
+            "GOLDEN_IMAGE": "registry.fly.io/jarvis-golden:bench",
+            "GATEWAY_ENV": "bench",
+            # A system that waits for its turn is not to be put to sleep; the sweeper sweeps all the same.
+            "SUSPEND_AFTER_S": "7200",
+        }
+        print("ready", json.dumps(settings), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(cloud(Path(sys.argv[1]), sys.argv[2], sys.argv[3:]))
