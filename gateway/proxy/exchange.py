@@ -52,7 +52,7 @@ class Exchange:
         self.client = client
         self._front = front
         self._asking, self._passage, self._limits, self._clock = asking, passage, limits, clock
-        self._answering = Answering(self, client, asking, ours, limits.max_head_bytes)
+        self._answering = Answering(client, asking, ours, limits.max_head_bytes)
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the exchange is over: answered, failed (`error`), or one side gone."""
         self._waiter: asyncio.Future[None] | None = None
@@ -143,7 +143,7 @@ class Exchange:
     # -- the Machine's side
 
     def take(self, data: bytes) -> None:
-        self._answering.take(data)
+        self._answering.take(self, data)
 
     def upstream_full(self) -> None:
         if self._splice is not None:

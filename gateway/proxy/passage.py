@@ -86,6 +86,8 @@ class Asking:
                     keep(line)
             elif kind == EXPECT:
                 self.expects = self.http11 and self.body and value.strip(b" \t").lower() == b"100-continue"
+        if asked.http10 and b"\r\nhost:" not in asked.head.lower():
+            keep(b"Host:")  # RFC 9112 §3.2: HTTP/1.1 has one, if an empty one
         if jar:
             cookie = ours.without(jar[0] if len(jar) == 1 else b"; ".join(jar))
             if cookie:
