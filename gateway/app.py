@@ -189,6 +189,7 @@ async def _front(front: Front, bound: socket.socket, relay: Relay, health: Healt
     finally:
         health.draining = True
         server.close()
+        front.pre_shutdown()  # or each idle keep-alive connection would be waited for as if it had a request
         await relay.live.drain_all(1012)
         await front.shutdown(FAREWELL_S)
 
