@@ -218,7 +218,7 @@ class Operator:
 async def operator_of(place: Place) -> AsyncIterator[Operator]:
     headers = {"Authorization": f"Bearer {place.admin_token}"}
     async with (
-        asyncpg.create_pool(place.database, min_size=1, max_size=3) as rows,
+        asyncpg.create_pool(place.database, min_size=0, max_size=3) as rows,
         httpx.AsyncClient(base_url=place.admin, headers=headers, timeout=70, trust_env=False) as http,
         FlyCaller(place.fly, place.fly_token) as fly,
     ):

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 COMMAND: Final = Path(sys.executable).with_name("my-jarvis")
 ECHO_APP: Final = f"{shlex.quote(sys.executable)} -m tests.parts.echo_app"
-KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "XDG_CACHE_HOME", "SSL_CERT_FILE")
+KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "XDG_CACHE_HOME", "PYTHONPATH")
 """Of the environment of the test run: nothing that could be a setting."""
 UP_WITHIN_S: Final = 60.0
 DOWN_WITHIN_S: Final = 40.0
