@@ -144,7 +144,7 @@ async def running(
             sessions=room.sessions,
             signin=room.signin,
             gate=gate,
-            lobby=Lobby(lifecycle, directory, store, clock, pages),
+            lobby=Lobby(lifecycle, directory, store, clock, pages, leaving=lambda: health.draining),
             pages=pages,
             health=health,
             metrics=metrics,

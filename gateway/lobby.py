@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiohttp import web
@@ -27,12 +27,23 @@ USUAL_FOR_S: Final = 60.0
 class Lobby:
     """Shows a user how far their Instance is. Watching never wakes anything."""
 
-    def __init__(self, lifecycle: Lifecycle, directory: Directory, store: Store, clock: Clock, pages: Pages) -> None:
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        directory: Directory,
+        store: Store,
+        clock: Clock,
+        pages: Pages,
+        *,
+        leaving: Callable[[], bool],
+    ) -> None:
+        """`leaving` says that this replica is about to stop: watchers are to ask another one."""
         self._lifecycle = lifecycle
         self._directory = directory
         self._store = store
         self._clock = clock
         self._pages = pages
+        self._leaving = leaving
         self._usual: Mapping[tuple[str, str], float] = {}
         self._usual_until = float("-inf")
 
@@ -59,7 +70,7 @@ class Lobby:
         return web.json_response(view.as_json(), headers={"Cache-Control": "no-store"})
 
     async def events(self, request: web.BaseRequest, visitor: Visitor) -> web.StreamResponse:
-        """`/_gateway/events`: the view whenever it changes, until it is ready or the client leaves."""
+        """`/_gateway/events`: the view whenever it changes, until it is ready, or the client or we leave."""
         response = web.StreamResponse(
             headers={
                 "Content-Type": "text/event-stream",
@@ -80,7 +91,7 @@ class Lobby:
                 elif self._clock.monotonic() >= beat:
                     await response.write(b": still here\n\n")
                     beat = self._clock.monotonic() + BEAT_S
-                if view.ready:
+                if view.ready or self._leaving():
                     break
                 await self._next(job)
         except ConnectionError:
