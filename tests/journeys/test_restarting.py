@@ -2,12 +2,15 @@
 
 import asyncio
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
+from websockets.asyncio.client import ClientConnection
 
 from tests.journeys.visitor import FETCH, Visitor, operator_of
-from tests.parts.system import System, mentioning, start_dev, survivors, until
+from tests.parts.system import Program, System, mentioning, start_dev, survivors, until
 
 
 async def at_home(system: System) -> Visitor:
@@ -68,15 +71,35 @@ async def test_nothing_stays_behind_and_everything_is_there_again(tmp_path: Path
         await asyncio.to_thread(first.program.close)
 
 
-async def closed(socket) -> int | None:
+async def closed(socket: ClientConnection) -> int | None:
     await asyncio.wait_for(socket.wait_closed(), 10)
     return socket.close_code
 
 
+async def test_ctrl_c_does_not_wait_for_open_tabs(tmp_path: Path) -> None:
+    """Browsers are still open, streaming or just connected; the system stops all the same, within seconds."""
+    system = await started(tmp_path / "data")
+    try:
+        ada = await at_home(system)
+        async with ada, Visitor("bob@example.com", system.public) as bob:
+            assert (await bob.sign_in("/_gateway/instance")).status_code == 200
+            async with (
+                ada.http.stream("GET", "/sse?n=1000&interval_ms=100") as stream,
+                bob.http.stream("GET", "/_gateway/events") as events,
+                ada.websocket(),
+            ):
+                assert (stream.status_code, events.status_code) == (200, 200)
+                async with asyncio.timeout(10):
+                    assert await asyncio.to_thread(system.program.interrupt) == 0
+                with suppress(httpx.RemoteProtocolError):
+                    await stream.aread()
+                await events.aread()
+    finally:
+        await asyncio.to_thread(system.program.close)
+
+
 async def test_ctrl_c_before_it_is_ready_leaves_nothing_behind(tmp_path: Path) -> None:
     """I change my mind at once."""
-    from tests.parts.system import Program
-
     data_dir = tmp_path / "data"
     arguments = ["dev", "--public-port", "0", "--admin-port", "0", "--broker-port", "0", "--data-dir", str(data_dir)]
     program = Program(arguments, {}, tmp_path / "said")
