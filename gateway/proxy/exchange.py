@@ -35,7 +35,7 @@ class Exchange:
     """A Guest of the client's connection, a User of the Machine's, Owner of the answer, Served for the registry."""
 
     __slots__ = (
-        "_answering", "_asking", "_clock", "_front", "_limits", "_passage", "_seen", "_splice", "_waiter",
+        "_answering", "_asking", "_clock", "_front", "_limits", "_moving", "_passage", "_seen", "_splice", "_waiter",
         "alive_at", "client", "error", "moved_at", "over", "request_sent", "streaming", "upstream",
     )  # fmt: skip
 
@@ -58,6 +58,7 @@ class Exchange:
         self._waiter: asyncio.Future[None] | None = None
         self._splice: Splice | None = None
         self._seen = 0
+        self._moving = False
         self.upstream: Upstream | None = None
         self.error: UpstreamError | None = None
         self.request_sent = False
@@ -177,7 +178,7 @@ class Exchange:
     def moved(self, size: int, *, data: bool) -> None:
         self.streaming = True
         if data:
-            self.framed()
+            self._touch(self._clock.monotonic())
 
     def switched(self, rest: bytes) -> None:
         upstream = self.upstream
@@ -192,8 +193,12 @@ class Exchange:
         self._front.splice(splice.from_client)
 
     def framed(self) -> None:
-        """Data moved on a stream."""
-        self.moved_at = self._clock.monotonic()
+        """A data frame passed. Noted here and told at the next tick: there may be very many."""
+        self._moving = True
+
+    def _touch(self, now: float) -> None:
+        self._moving = False
+        self.moved_at = now
         self._passage.touch()
 
     # -- as the registry sees it
@@ -226,6 +231,8 @@ class Exchange:
 
     def check(self, now: float) -> None:
         """A look at the deadlines, every now and then."""
+        if self._moving:
+            self._touch(now)
         passed = self.carried + (self._splice.reads if self._splice is not None else 0)
         if passed != self._seen:
             self._seen = passed
@@ -273,6 +280,8 @@ class Exchange:
 
     def _end(self) -> None:
         self._wake()
+        if self._moving:
+            self._touch(self._clock.monotonic())
         if not self.over.done():
             self.over.set_result(None)
 

@@ -43,7 +43,7 @@ class Passage:
     drop_authorization: bool = False
     """The bearer token was ours."""
     touch: Callable[[], None] = lambda: None
-    """Called for the request and for data in either direction on an open stream. Must be cheap."""
+    """Called for the request and for data in either direction on an open stream; for frames at the next tick."""
     silent: Callable[[], None] = lambda: None
     """Called at every tick while the Machine says nothing for longer than `silent_s`. Must be cheap."""
 

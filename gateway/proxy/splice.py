@@ -22,28 +22,24 @@ class Splice:
 
     def from_client(self, data: bytes) -> None:
         self.reads += 1
-        moved = self._asked.feed(data)
-        if self._told:
-            if self._asked.closed:
-                self._client.close()
-            return
-        self._upstream.write(data)
-        if moved:
+        if self._asked.feed(data):
             self._moved()
+        if not self._told:
+            self._upstream.write(data)
+        elif self._asked.closed:
+            self._client.close()
 
     def from_upstream(self, data: bytes) -> None:
         self.reads += 1
-        if self._told:
-            return
-        if self._code:
+        if not self._code:
+            self._client.write(data)
+            if self._said.feed(data):
+                self._moved()
+        elif not self._told:
             end = self._said.finish(data)
             self._client.write(data[:end])
             if self._said.at_boundary:
                 self._tell()
-            return
-        self._client.write(data)
-        if self._said.feed(data):
-            self._moved()
 
     def close(self, code: int) -> None:
         """Say goodbye to both sides: at once, or where the Machine's current frame ends.

@@ -127,6 +127,7 @@ async def test_data_counts_as_activity_and_keep_alives_do_not(lab: Lab) -> None:
         touched = proxy.touched
         await line.say(data)
         await client.exactly(len(data))
+        await asyncio.sleep(0.06)  # frames are told at the next tick
         assert (proxy.touched > touched) == (proxy.relay.live.moved_at("k") == clock.monotonic())
         return proxy.touched > touched
 
