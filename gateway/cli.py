@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from gateway.listen import CannotListen
 from gateway.observe import configure_logging
 from gateway.settings import BadSettings, Settings, read_settings
 
@@ -44,7 +45,10 @@ def dev(public_port: int, admin_port: int, broker_port: int, data_dir: Path, app
 
     Settings such as SUSPEND_AFTER_S=20 may be given in the environment. Ends with Ctrl-C, leaving no process behind.
     """
-    from gateway.dev import local_system  # here, because production has no local cloud installed
+    try:
+        from gateway.dev import local_system  # here, because production has no local cloud installed
+    except ModuleNotFoundError as missing:
+        raise click.ClickException(f"the local cloud is not installed here ({missing.name}); see README.md") from None
 
     configure_logging(format="console", level=os.environ.get("LOG_LEVEL", "info"))
     system = local_system(
@@ -68,7 +72,12 @@ def serve() -> None:
 
 
 @main.command()
-@click.option("--database-url", envvar="DATABASE_URL", required=True, help="As an owner of the schemas. [DATABASE_URL]")
+@click.option(
+    "--database-url",
+    envvar=["MIGRATION_DATABASE_URL", "DATABASE_URL"],
+    required=True,
+    help="As the owner of the schemas. [MIGRATION_DATABASE_URL, else DATABASE_URL]",
+)
 def migrate(database_url: str) -> None:
     """Apply what is missing of sql/migrations, under a lock. Safe to run from several places at once."""
     from provisioner.store.migrate import MigrationFailed
@@ -113,6 +122,8 @@ def _run(work: Coroutine[Any, Any, Any]) -> Any:
             return runner.run(work)
         except BadSettings as problems:
             raise click.ClickException(f"the settings cannot be used:\n{problems}") from None
+        except CannotListen as taken:
+            raise click.ClickException(str(taken)) from None
 
 
 def _settings() -> Settings:

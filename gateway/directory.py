@@ -1,10 +1,11 @@
 """User → Instance, from memory: a request to a ready Instance asks neither Postgres nor Fly."""
 
+import asyncio
 from contextlib import aclosing
 from typing import Final
 
 import structlog
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 
 from provisioner.clock import Clock
 from provisioner.instance import Instance, State, UserId
@@ -14,16 +15,22 @@ log = structlog.get_logger(__name__)
 
 BACKSTOP_S: Final = 60.0
 """Notifications keep entries true; this bounds how long one that was missed all the same can lie."""
+PATIENCE_S: Final = 3.0
+"""For one look into the database. Longer makes everybody wait when it hangs."""
 SIZE: Final = 100_000
 
 
 class Directory:
-    """What this replica knows of who is ready, and where. Entries go when any replica changes an Instance."""
+    """What this replica knows of who is ready, and where. Entries go when any replica changes an Instance.
+
+    While the database does not answer, who was ready last is served on from memory.
+    """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._known: TTLCache[UserId, Instance] = TTLCache(SIZE, BACKSTOP_S, timer=clock.monotonic)
+        self._last: LRUCache[UserId, Instance] = LRUCache(SIZE)
         self._drops = 0
 
     def ready(self, user_id: UserId) -> Instance | None:
@@ -36,7 +43,17 @@ class Directory:
         if known is not None:
             return known
         drops = self._drops
-        instance = await self._store.find(user_id)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                instance = await self._store.find(user_id)
+        except Exception:
+            last = self._last.get(user_id)
+            if last is None:
+                raise
+            # The database is away: who was ready is taken to be ready still, and is asked about again soon.
+            log.warning("directory_serves_from_memory", user_id=str(user_id))
+            self._known[user_id] = last
+            return last
         if instance is not None and drops == self._drops:
             self.learn(instance)
         return instance
@@ -44,14 +61,16 @@ class Directory:
     def learn(self, instance: Instance) -> None:
         """Keep it if it is ACTIVE; forget the user otherwise."""
         if instance.state is State.ACTIVE and instance.private_ip is not None:
-            self._known[instance.user_id] = instance
+            self._known[instance.user_id] = self._last[instance.user_id] = instance
         else:
             self._known.pop(instance.user_id, None)
+            self._last.pop(instance.user_id, None)
 
     def drop(self, user_id: UserId) -> None:
         """Somebody changed it, or it did not answer: ask the store next time."""
         self._drops += 1  # what is being read right now may be older than this
         self._known.pop(user_id, None)
+        self._last.pop(user_id, None)
 
     async def watch(self) -> None:
         """Drop what any replica changes. Runs until cancelled."""

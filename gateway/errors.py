@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
 
+import asyncpg
 from aiohttp import web
 
 from gateway.pages.render import Page, Pages
@@ -37,6 +38,7 @@ class Answer:
     retry_after: int | None = None
 
 
+AWAY: Final = Answer(503, "We cannot look up your machine", "Our database does not answer. Please try again.", 5)
 _BUSY = "It is on its way. Please try again in a moment."
 ANSWERS: Final[dict[type[Exception], Answer]] = {
     NotSignedIn: Answer(401, "Not signed in", "Sign in, or send a valid access token."),
@@ -53,6 +55,13 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
     behind.NoCapacity: Answer(503, "No room right now", behind.NoCapacity.words, 30),
     behind.CloudError: Answer(503, "Your machine could not be started", behind.CloudError.words, 10),
     behind.ProvisionerError: Answer(503, "Your machine is not ready", _BUSY, 2),
+    # The database is away, or slower than our patience. asyncpg lets the system's own errors through.
+    TimeoutError: AWAY,
+    OSError: AWAY,
+    asyncpg.InterfaceError: AWAY,
+    asyncpg.PostgresConnectionError: AWAY,
+    asyncpg.OperatorInterventionError: AWAY,
+    asyncpg.InsufficientResourcesError: AWAY,
     proxy.UpstreamRefused: Answer(502, "Your machine does not take connections", "Please try again.", 2),
     proxy.UpstreamUnreachable: Answer(502, "Your machine cannot be reached", "Please try again.", 2),
     proxy.UpstreamBusy: Answer(503, "Your machine is busy", "It has all the connections it can take.", 2),

@@ -8,10 +8,14 @@ BACKLOG = 4096
 """Connections that may wait for us to accept; a burst of a page's requests must not meet a full queue."""
 
 
+class CannotListen(Exception):
+    """The address is taken, or not ours to use."""
+
+
 def bind(listen: str) -> socket.socket:
     """A listening TCP socket for `host:port`; `[::]` takes IPv4 too, as Fly's proxy (IPv4) and 6PN (IPv6) need.
 
-    Port 0 takes a free one. Raises OSError naming the address.
+    Port 0 takes a free one. Raises CannotListen naming the address.
     """
     host, port = host_and_port(listen)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -20,7 +24,7 @@ def bind(listen: str) -> socket.socket:
             return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=True)
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as fault:
-        raise OSError(fault.errno, f"cannot listen on {listen}: {fault.strerror}") from fault
+        raise CannotListen(f"cannot listen on {listen}: {fault.strerror}") from fault
 
 
 def url_of(bound: socket.socket) -> str:

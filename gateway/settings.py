@@ -5,10 +5,11 @@ docs/settings.md lists every field from its description here; a test holds the t
 
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 
@@ -64,12 +65,12 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr = Field(description="Supabase's Postgres, direct or session mode (LISTEN is used).")
     database_pool: int = Field(
-        default=8, ge=2, le=50, description="Connections of a replica, beside one for LISTEN. Supabase caps them."
+        default=8, ge=2, le=50, description="Connections of a replica, beside two for LISTEN. Supabase caps them."
     )
     gateway_master_keys: Keys = Field(
         repr=False,
         description="`kid:base64url(32 bytes)`, newest first, joined by commas. Everything we encrypt or sign with is"
-        " derived from them; keep an old one until a rotation is over.",
+        " derived from them. Keep an old one as long as a Machine lives that was made before the newer ones.",
     )
     admin_token: SecretStr = Field(min_length=24, description="Opens the admin listener. At least 24 characters.")
 
@@ -79,9 +80,14 @@ class Settings(BaseSettings):
     )
     fly_api_url: Origin = Field(
         default="https://api.machines.dev",
+        validation_alias=AliasChoices("MACHINES_API_URL", "FLY_API_URL"),
         description="The Machines API; http://_api.internal:4280 saves a hop from within Fly.",
     )
-    fly_org_slug: str = Field(default="personal", description="The organisation that owns the Machines' app.")
+    fly_org_slug: str = Field(
+        default="personal",
+        validation_alias=AliasChoices("MACHINES_ORG_SLUG", "FLY_ORG_SLUG"),
+        description="The organisation that owns the Machines' app.",
+    )
     fly_app_name: str = Field(
         validation_alias=AliasChoices("MACHINES_APP_NAME", "FLY_APP_NAME"),
         description="The app that holds all user Machines. On Fly set MACHINES_APP_NAME: FLY_APP_NAME is the gateway's"
@@ -175,11 +181,19 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise BadSettings(_explain(fault)) from None
 
 
+def _names(name: str, field: FieldInfo) -> list[str]:
+    alias = field.validation_alias
+    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [name.upper()]
+
+
+_FIELDS: Final = {spelled: field for name, field in Settings.model_fields.items() for spelled in _names(name, field)}
+
+
 def _explain(fault: ValidationError) -> str:
     lines = []
     for problem in fault.errors(include_input=False, include_url=False):
         name = str(problem["loc"][0]).upper() if problem["loc"] else "settings"
-        field = Settings.model_fields.get(name.lower())
+        field = _FIELDS.get(name)
         what = f" ({field.description})" if field is not None and problem["type"] == "missing" else ""
         lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}{what}")
     return "\n".join(lines)

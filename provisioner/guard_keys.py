@@ -22,13 +22,17 @@ ASSERTION_LIFE: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class GuardKeys:
-    """Master keys by key id, the current one first. Older ones stay until every Machine was updated."""
+    """Master keys by key id, newest first.
+
+    A Machine knows the keys that were there when it was made. So assertions are signed with the oldest one that is
+    kept: every Machine knows it. It may go when no Machine is left that was made before the newer ones came.
+    """
 
     masters: Mapping[str, bytes] = field(repr=False)
 
-    def current(self, instance_id: UUID) -> tuple[str, bytes]:
+    def signing(self, instance_id: UUID) -> tuple[str, bytes]:
         """(key id, key) to sign with."""
-        kid = next(iter(self.masters))
+        kid = next(reversed(list(self.masters)))
         return kid, derive(self.masters[kid], instance_id)
 
     def assertion(self, instance: Instance, *, now: datetime) -> str:
@@ -36,7 +40,7 @@ class GuardKeys:
 
         About 40 µs; callers on the request path keep it.
         """
-        kid, key = self.current(instance.id)
+        kid, key = self.signing(instance.id)
         claims = {
             "sub": str(instance.user_id),
             "email": instance.email,

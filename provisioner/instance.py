@@ -37,7 +37,6 @@ class Event(StrEnum):
     STOP = "stop"
     ASLEEP = "asleep"
     WAKE = "wake"
-    LOST = "lost"
     DELETE = "delete"
 
 
@@ -48,7 +47,6 @@ STEPS: Final[dict[tuple[State, Event], State]] = {
     (_S.FAILED, _E.RETRY): _S.PROVISIONING,
     (_S.ACTIVE, _E.DRAIN): _S.DRAINING,  # quiet: about to be put to sleep
     (_S.ACTIVE, _E.WAKE): _S.WAKING,  # found asleep behind our back
-    (_S.ACTIVE, _E.LOST): _S.PROVISIONING,  # its Machine no longer exists
     (_S.DRAINING, _E.HIT): _S.ACTIVE,  # somebody came back within the grace
     (_S.DRAINING, _E.SUSPEND): _S.SUSPENDING,
     (_S.DRAINING, _E.STOP): _S.STOPPING,
@@ -57,14 +55,11 @@ STEPS: Final[dict[tuple[State, Event], State]] = {
     (_S.SUSPENDING, _E.WAKE): _S.WAKING,  # Fly cancels the snapshot and goes on
     (_S.SUSPENDED, _E.WAKE): _S.WAKING,
     (_S.SUSPENDED, _E.STOP): _S.STOPPING,  # second stage: the snapshot is given up
-    (_S.SUSPENDED, _E.LOST): _S.PROVISIONING,
     (_S.STOPPING, _E.ASLEEP): _S.STOPPED,
     (_S.STOPPING, _E.WAKE): _S.WAKING,
     (_S.STOPPED, _E.WAKE): _S.WAKING,
-    (_S.STOPPED, _E.LOST): _S.PROVISIONING,
     (_S.WAKING, _E.READY): _S.ACTIVE,
     (_S.WAKING, _E.FAIL): _S.STOPPED,  # did not come up; the next request tries again
-    (_S.WAKING, _E.LOST): _S.PROVISIONING,
     **{(state, _E.DELETE): _S.DELETING for state in _S if state is not _S.DELETING},
 }
 """Every legal step. docs/architecture.md draws it; SQL takes each as a compare-and-set."""

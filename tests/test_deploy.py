@@ -137,7 +137,7 @@ def test_the_release_command_needs_the_database_alone() -> None:
     assert isinstance(main, click.Group)
     options = {p.name: p for p in main.commands["migrate"].params if isinstance(p, click.Option)}
     assert [p.name for p in options.values() if p.required] == ["database_url"]
-    assert options["database_url"].envvar == "DATABASE_URL"
+    assert options["database_url"].envvar == ["MIGRATION_DATABASE_URL", "DATABASE_URL"]
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -103,7 +103,7 @@ class Instances(Tables):
         return _moved(row, lease.user_id, "the lease was lost")
 
     async def forget_machine(self, lease: Lease) -> Instance:
-        """See `ports.Store`. Moved also while ACTIVE or DRAINING: take the step LOST first."""
+        """See `ports.Store`. Moved also while ACTIVE or DRAINING: take the step WAKE first."""
         row = await _queries.forget_machine(self._pool, user_id=lease.user_id, owner=lease.owner, fence=lease.fence)
         return _moved(row, lease.user_id, "it counts as serving, or the lease was lost")
 

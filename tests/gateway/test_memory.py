@@ -91,6 +91,21 @@ class TestDirectory:
         assert await reading is not None
         assert directory.ready(ada.user_id) is None
 
+    async def test_while_the_database_is_away_who_was_ready_is_served(self, database: Database) -> None:
+        """Signed-in users with a ready Machine keep working; only what was never known cannot be told."""
+        clock, ada = ManualClock(), somebody()
+        async with connect(database.dsn) as pool:
+            store = PostgresStore(pool, clock, listen_dsn=database.dsn)
+            directory = Directory(store, clock)
+            active = await an_active(store, ada)
+            await directory.find(ada.user_id)
+        await clock.advance(minutes=10)  # and the pool is closed
+        assert directory.ready(ada.user_id) is None
+        assert await directory.find(ada.user_id) == active
+        assert directory.ready(ada.user_id) == active
+        with pytest.raises(asyncpg.InterfaceError):
+            await directory.find(GRACE)
+
 
 class TestActivity:
     async def test_hits_are_written_in_batches(self, store: PostgresStore) -> None:

@@ -70,12 +70,13 @@ def test_a_machines_key_opens_no_other_machine(one: UUID, other: UUID) -> None:
 
 
 def test_an_assertion_names_machine_and_user_and_is_short() -> None:
+    """…and is signed with the oldest key that is kept, the only one that a Machine of old knows."""
     keys = GuardKeys({"new": b"n" * 32, "old": b"o" * 32})
     instance = an_instance()
     token = keys.assertion(instance, now=THEN)
-    assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT", "kid": "new"}
+    assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT", "kid": "old"}
     claims = jwt.decode(
-        token, derive(b"n" * 32, instance.id), algorithms=["HS256"], options={"verify_exp": False, "verify_aud": False}
+        token, derive(b"o" * 32, instance.id), algorithms=["HS256"], options={"verify_exp": False, "verify_aud": False}
     )
     assert claims == {
         "sub": str(ADA),

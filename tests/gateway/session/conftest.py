@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.database import Database
-from tests.gateway.session.stage import Browser, Cloud, Replica, cloud_for_test, replica
+from tests.gateway.session.stage import ADA, Browser, Cloud, Replica, cloud_for_test, replica
 
 
 @pytest.fixture
@@ -25,3 +25,10 @@ async def gateway(cloud: Cloud) -> AsyncIterator[Replica]:
 async def browser(gateway: Replica) -> AsyncIterator[Browser]:
     async with Browser(gateway.origin) as browser:
         yield browser
+
+
+@pytest.fixture
+async def session_id(browser: Browser) -> str:
+    """Ada is signed in; her cookie's value."""
+    await browser.sign_in(ADA)
+    return browser.session_id

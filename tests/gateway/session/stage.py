@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import asyncpg
 import httpx
 from aiohttp import web
 
+from gateway.session import cookie
 from gateway.session.failures import SignInFailed
 from gateway.session.identity import NotSameOrigin, NotSignedIn, SignInUnavailable
 from gateway.session.room import SessionRoom, open_session_room
+from gateway.session.sessions import Sessions
 from gateway.session.settings import SessionSettings
 from localcloud.auth import LocalAuth, local_auth
+from localcloud.database import Database
 from provisioner.store.database import connect
 
 KEYS = {"k1": b"1" * 32}
@@ -221,3 +225,35 @@ async def until(condition: Callable[[], Any], *, within: float = 5) -> None:
 
 def new_key() -> bytes:
     return os.urandom(32)
+
+
+def header(session_id: str) -> list[str]:
+    return [f"jarvis={session_id}"]
+
+
+async def access_token(cloud: Cloud, gateway: Replica, session_id: str) -> str:
+    record = await gateway.room.sessions._records.read(cookie.hash_of(session_id))
+    assert record is not None
+    return record.granted.access_token
+
+
+async def refresh_token(gateway: Replica, session_id: str) -> str:
+    record = await gateway.room.sessions._records.read(cookie.hash_of(session_id))
+    assert record is not None
+    return record.granted.refresh_token
+
+
+async def rows(database: Database) -> list[asyncpg.Record]:
+    connection = await asyncpg.connect(database.dsn)
+    try:
+        return list(await connection.fetch("select * from gateway.sessions order by created_at"))
+    finally:
+        await connection.close()
+
+
+def refreshed(sessions: Sessions, session_id: str, cloud: Cloud) -> object:
+    cloud.clock.pass_(seconds=5)
+    who = sessions.peek(session_id)
+    if who is None:
+        sessions._flights.begin("test", lambda: sessions.identify(header(session_id)))
+    return who is not None and who.expires_at > cloud.clock.now() + timedelta(minutes=30)
