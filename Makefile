@@ -18,7 +18,7 @@ dev: setup  ## The whole system on this machine: http://127.0.0.1:8080
 	$(BIN)/my-jarvis dev $(ARGS)
 
 test: setup  ## Every test; real Postgres, real processes, a real browser
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: setup  ## Format, lint and types, as CI runs them
 	$(BIN)/ruff format --check .
