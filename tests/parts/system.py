@@ -86,7 +86,8 @@ class Program:
 
     def family(self) -> dict[int, str]:
         """Every living process that it started, whatever session it is in now, itself included: {pid: born}."""
-        return {pid: born for pid in Tree(self.pid, ()).members() if (born := _born(pid))}
+        now = living()
+        return {pid: now[pid] for pid in Tree(self.pid, ()).members() if pid in now}
 
     def interrupt(self) -> int:
         """Ctrl-C: SIGINT to its whole process group, as a terminal does. Its exit code, when it has ended."""
@@ -110,18 +111,18 @@ class Program:
             os.kill(pid, signal.SIGKILL)
 
 
-def _born(pid: int) -> str:
-    """When a process began, which tells it from a later one with its number; empty if there is none (or a zombie)."""
-    listing = subprocess.run(
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    state, _, born = listing.partition(" ")
-    return "" if state.startswith("Z") else born.strip()
+def living() -> dict[int, str]:
+    """Every living process and when it began, which tells it from a later one with its number."""
+    command = ["ps", "-A", "-o", "pid=", "-o", "stat=", "-o", "lstart="]
+    listing = subprocess.run(command, capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]})
+    fields = (line.split(maxsplit=2) for line in listing.stdout.splitlines())
+    return {int(pid): born for pid, state, born in fields if not state.startswith("Z")}
 
 
 def survivors(family: Mapping[int, str]) -> list[int]:
     """Who of `family` still lives."""
-    return [pid for pid, born in family.items() if _born(pid) == born]
+    now = living()
+    return [pid for pid, born in family.items() if now.get(pid) == born]
 
 
 def mentioning(text: str) -> list[int]:
