@@ -22,7 +22,7 @@ from gateway.lobby import Lobby
 from gateway.observe import Metrics
 from gateway.pages.plans import PLANS
 from gateway.pages.render import Pages
-from gateway.places import Places
+from gateway.places import Places, Room
 from gateway.proxy.front import Front
 from gateway.proxy.limits import ProxyLimits
 from gateway.proxy.relay import Relay
@@ -122,7 +122,10 @@ async def running(
                 tasks.begin(relay.live.cut(session), name="cut-off")
 
         room.sessions.when_ended(cut_off)
-        places = Places(per_user=settings.hold_per_user, total=settings.hold_total)
+        places = Places(
+            per_user=Room(requests=settings.hold_per_user, body_bytes=settings.hold_bytes_per_user),
+            total=Room(requests=settings.hold_total, body_bytes=settings.hold_bytes_total),
+        )
         names = room.sessions.names
         gate = Gate(
             parts=parts,
@@ -135,6 +138,7 @@ async def running(
                 hold_first_visit_s=settings.hold_first_visit_s,
                 hold_navigation_s=settings.hold_navigation_s,
                 hold_s=settings.hold_s,
+                read_ahead=2 * limits.read_buffer,
                 scheme=settings.public_url.partition(":")[0],
                 drop_cookies=frozenset(name.lower().encode() for name in names.exact),
                 drop_cookie_prefixes=(names.flow_prefix.lower().encode(),),

@@ -36,6 +36,8 @@ class GateSettings:
     hold_first_visit_s: float
     hold_navigation_s: float
     hold_s: float
+    read_ahead: int
+    """Bytes of a body that are read before anybody asks for them."""
     scheme: str
     drop_cookies: frozenset[bytes]
     drop_cookie_prefixes: tuple[bytes, ...]
@@ -86,7 +88,7 @@ class Gate:
         for left in reversed(range(TRIES)):
             instance = None if doubt else self._directory.ready(identity.user_id)
             if instance is None:
-                instance = await self._hold(visitor, kind, began, doubt=doubt)
+                instance = await self._hold(visitor, kind, began, doubt=doubt, body_bytes=self._kept(request))
             passage = self._passage(request, identity, instance, client=client, bearer=bearer)
             try:
                 return await self._relay.relay(request, passage)
@@ -111,7 +113,12 @@ class Gate:
             self._directory.drop(visitor.user_id)
             self._lifecycle.begin(visitor, actor="silence", doubt=True)
 
-    async def _hold(self, visitor: Visitor, kind: Kind, began: float, *, doubt: bool) -> Instance:
+    def _kept(self, request: web.BaseRequest) -> int:
+        """The most bytes of its body that are in memory while it waits: reading stops there."""
+        most = self._settings.read_ahead
+        return min(most, request.content_length or most) if request.body_exists else 0
+
+    async def _hold(self, visitor: Visitor, kind: Kind, began: float, *, doubt: bool, body_bytes: int) -> Instance:
         found = await self._directory.find(visitor.user_id)
         if found is not None and not doubt and self._directory.ready(visitor.user_id) is found:
             return found
@@ -120,7 +127,7 @@ class Gate:
             # A person: a wake is worth waiting for on a blank page, the making of a Machine is not.
             made = found is not None and found.state not in (State.PROVISIONING, State.FAILED)
             within = self._settings.hold_navigation_s if made else self._settings.hold_first_visit_s
-        with self._places.take(visitor.user_id):
+        with self._places.take(visitor.user_id, body_bytes=body_bytes):
             instance = await self._lifecycle.ensure_ready(visitor, deadline=began + within, doubt=doubt)
         self._directory.learn(instance)
         return instance

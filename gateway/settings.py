@@ -137,6 +137,12 @@ class Settings(BaseSettings):
         default=64, ge=1, description="Requests of one user that may wait at once; more are answered 503 at once."
     )
     hold_total: int = Field(default=4096, ge=1, description="Requests of all users that may wait at once on a replica.")
+    hold_bytes_per_user: int = Field(
+        default=8 * 2**20, ge=2**18, description="Bytes of request bodies of one user that may wait in memory at once."
+    )
+    hold_bytes_total: int = Field(
+        default=256 * 2**20, ge=2**18, description="The same for all users. Bounds what a crowd of sleepers can cost."
+    )
     touch_every_s: float = Field(
         default=2, gt=0, le=60, description="Seconds between two batches of `last_active` to Postgres."
     )

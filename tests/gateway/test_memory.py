@@ -9,7 +9,7 @@ import pytest
 from gateway.activity import Activity
 from gateway.directory import BACKSTOP_S, Directory
 from gateway.errors import TooManyHeld
-from gateway.places import Places
+from gateway.places import Places, Room
 from localcloud.database import Database
 from provisioner.instance import Event, Instance, State, UserId
 from provisioner.lifecycle import Visitor
@@ -147,8 +147,20 @@ class TestActivity:
         assert found.last_active == clock.now()
 
 
+def test_room_for_bodies_is_bounded_too() -> None:
+    places = Places(per_user=Room(requests=9, body_bytes=100), total=Room(requests=9, body_bytes=150))
+    with places.take(ADA, body_bytes=100):
+        with pytest.raises(TooManyHeld), places.take(ADA, body_bytes=1):
+            pass
+        with places.take(GRACE, body_bytes=50), pytest.raises(TooManyHeld), places.take(GRACE, body_bytes=1):
+            pass
+        with places.take(GRACE):  # no body, no bytes
+            pass
+    assert places.held_bytes == 0
+
+
 def test_places_are_few_and_given_back() -> None:
-    places = Places(per_user=2, total=3)
+    places = Places(per_user=Room(requests=2, body_bytes=0), total=Room(requests=3, body_bytes=0))
     with places.take(ADA), places.take(ADA):
         with pytest.raises(TooManyHeld), places.take(ADA):
             pass
