@@ -138,6 +138,7 @@ async def running(
                 hold_first_visit_s=settings.hold_first_visit_s,
                 hold_navigation_s=settings.hold_navigation_s,
                 hold_s=settings.hold_s,
+                open_per_user=settings.open_per_user,
                 read_ahead=2 * limits.read_buffer,
                 scheme=settings.public_url.partition(":")[0],
                 drop_cookies=frozenset(name.lower().encode() for name in names.exact),

@@ -24,6 +24,10 @@ class TooManyHeld(GatewayError):
     """More requests wait for a sleeping Machine than we keep."""
 
 
+class TooManyOpen(GatewayError):
+    """One user has more exchanges open with their Machine than we carry."""
+
+
 class NoSuchPage(GatewayError):
     """A reserved path without anything behind it."""
 
@@ -46,6 +50,7 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
     NotSameOrigin: Answer(403, "Not from here", "This can only be asked from our own pages."),
     SessionError: Answer(500, "Something went wrong with your session", "Please sign in again."),
     TooManyHeld: Answer(503, "Too many requests are waiting", "Your machine is starting. " + _BUSY, 2),
+    TooManyOpen: Answer(429, "Too many at once", "You have very many requests and streams open. Close some tabs.", 5),
     NoSuchPage: Answer(404, "There is nothing here", "This address belongs to us, but there is no page behind it."),
     GatewayError: Answer(500, "Something went wrong on our side", "Please try again."),
     behind.WakeExpired: Answer(503, "Your machine is starting", _BUSY, 1),

@@ -10,6 +10,7 @@ from cachetools import TTLCache
 
 from gateway.activity import Activity
 from gateway.directory import Directory
+from gateway.errors import TooManyOpen
 from gateway.places import Places
 from gateway.proxy.errors import UpstreamError
 from gateway.proxy.relay import Passage, Relay
@@ -36,6 +37,7 @@ class GateSettings:
     hold_first_visit_s: float
     hold_navigation_s: float
     hold_s: float
+    open_per_user: int
     read_ahead: int
     """Bytes of a body that are read before anybody asks for them."""
     scheme: str
@@ -78,11 +80,13 @@ class Gate:
     ) -> web.StreamResponse:
         """Their Machine's answer, already on its way to the client when this returns.
 
-        Raises what `Lifecycle.ensure_ready` raises, TooManyHeld, or an UpstreamError; nothing was sent to the client
-        then.
+        Raises what `Lifecycle.ensure_ready` raises, TooManyHeld, TooManyOpen, or an UpstreamError; then nothing was
+        sent to the client.
         """
         began = self._clock.monotonic()
         visitor = Visitor(identity.user_id, identity.email)
+        if self._relay.live.in_progress(identity.user_id) >= self._settings.open_per_user:
+            raise TooManyOpen(f"{visitor.user_id} has {self._settings.open_per_user} open")
         self._activity.touch(identity.user_id)
         doubt = False
         for left in reversed(range(TRIES)):

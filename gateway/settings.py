@@ -143,6 +143,11 @@ class Settings(BaseSettings):
     hold_bytes_total: int = Field(
         default=256 * 2**20, ge=2**18, description="The same for all users. Bounds what a crowd of sleepers can cost."
     )
+    open_per_user: int = Field(
+        default=512,
+        ge=8,
+        description="Requests and streams of one user open at once on a replica; more get 429.",
+    )
     touch_every_s: float = Field(
         default=2, gt=0, le=60, description="Seconds between two batches of `last_active` to Postgres."
     )
