@@ -30,12 +30,6 @@ FIXED: Final = {
     "MACHINES_REGION": "fra",
     "GOLDEN_IMAGE": "registry.fly.io/jarvis-golden:local",
 }
-PASSED_ON: Final = tuple(
-    name.upper()
-    for name in Settings.model_fields
-    if name.endswith("_s") or name.startswith(("hold_", "log_", "session_"))
-)
-"""Settings that may be tried out on the local system from the environment, such as SUSPEND_AFTER_S=20."""
 
 
 @asynccontextmanager
@@ -91,8 +85,9 @@ async def local_system(
         ports.remember(auth=auth.url, fly=fly.url)
         settings = read_settings(
             {
+                # Anything else may be tried out from the environment, such as SUSPEND_AFTER_S=20.
+                **{name.upper(): environment.get(name.upper(), "") for name in Settings.model_fields},
                 **FIXED,
-                **{name: environment[name] for name in PASSED_ON if name in environment},
                 "PUBLIC_URL": public_url,
                 "SUPABASE_URL": auth.url,
                 "SUPABASE_PUBLISHABLE_KEY": kept["publishable_key"],
