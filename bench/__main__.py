@@ -1,28 +1,68 @@
 """`python -m bench full|quick|hub`."""
 
 import json
+import os
+import platform
 import signal
 import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
 from types import FrameType
+from typing import Final
 
 from bench.install import install
 from bench.ours import lanes
 from bench.processes import Failed
-from bench.run import measure, staged
-from bench.targets import CHP, NGINX, summary
-from bench.workloads import QUICK
+from bench.report import Circumstances, notes_of, written_report
+from bench.run import Run
+from bench.targets import summary
+from bench.workloads import FULL, QUICK
+
+REPORT: Final = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
 def quick() -> None:
     """The targets only, for the fastest lane there is; the last line of stdout is one JSON object."""
     lane = lanes()[-1]
-    with staged(install(), [lane], [NGINX, CHP], QUICK) as stage:
-        result = measure(stage, [lane], QUICK, everybody=False)
-    print(json.dumps(summary(lane, result.rounds)))
+    run = Run(install(), [lane], QUICK, everybody=False)
+    run.weigh()
+    run.measure()
+    print(json.dumps(summary(lane, run.rounds)))
 
 
 def full() -> None:
-    raise Failed("not yet")
+    """Everybody and everything; writes docs/performance.md."""
+    measured, load = lanes(), os.getloadavg()[0]
+    run = Run(install(), measured, FULL, everybody=True)
+    run.weigh()
+    run.measure()
+    about = Circumstances(
+        day=datetime.now(UTC).date().isoformat(),
+        machine=machine(),
+        versions=run.versions,
+        rounds=FULL.rounds,
+        load_before=load,
+        took_s=run.took_s,
+        troubles=run.troubles,
+    )
+    profiles = {lane: run.profile(lane) for lane in measured}
+    notes = notes_of(REPORT.read_text()) if REPORT.exists() else ""
+    REPORT.parent.mkdir(exist_ok=True)
+    REPORT.write_text(written_report(run.rounds, measured, about, profiles, notes))
+    print(f"written: {REPORT}")
+
+
+def machine() -> dict[str, str]:
+    """What the figures depend on."""
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return {
+        "CPU": names[0].partition(":")[2].strip() if names else platform.machine(),
+        "cores": str(len(os.sched_getaffinity(0))),
+        "Linux": platform.release(),
+        platform.python_implementation(): platform.python_version(),
+        **{name: version(name) for name in ("aiohttp", "uvloop", "httptools")},
+    }
 
 
 def main() -> int:

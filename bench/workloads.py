@@ -3,8 +3,9 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -21,6 +22,9 @@ MESSAGE_BYTES: Final = 125
 GIB: Final = 1 << 30
 _GB: Final = 1e9
 _EVENT_MS: Final = 5
+_IDLE: Final = 1600
+"""WebSockets to weigh one. One visitor's Machine takes fewer, so the gateway's visitors share them."""
+_SETTLED_S: Final = 1.0
 _LOOK_S: Final = 0.05
 _MOST_RUNS: Final = 6
 
@@ -35,15 +39,15 @@ class Effort:
     transfer: int
     """Bytes of one download or upload."""
     events: int
-    idle_each: int
-    """WebSockets of each visitor that are opened to weigh one; below what one Machine may have."""
+    weighings: int
+    """How often memory is weighed."""
     stall_s: float
     cpu_s: float
     """The proxy's least CPU time in a sample: runs are repeated until then, because /proc counts in 10 ms."""
 
 
-FULL: Final = Effort(rounds=5, seconds=2, transfer=GIB, events=400, idle_each=400, stall_s=4.0, cpu_s=1.9)
-QUICK: Final = Effort(rounds=5, seconds=1, transfer=GIB // 2, events=150, idle_each=400, stall_s=2.0, cpu_s=0.2)
+FULL: Final = Effort(rounds=5, seconds=2, transfer=GIB, events=400, weighings=3, stall_s=4.0, cpu_s=1.9)
+QUICK: Final = Effort(rounds=5, seconds=1, transfer=GIB // 2, events=150, weighings=1, stall_s=2.0, cpu_s=0.2)
 
 
 class Loads:
@@ -63,10 +67,18 @@ class Loads:
         }
         """To be taken in rounds, by name of the workload."""
         self.weighings: Mapping[str, Callable[[System], Figures]] = {"stalled": self.stalled, "idle": self.idle}
-        """Memory is weighed once, in this order, before heavy work has left a heap to reuse."""
+        """Memory, to be weighed on fresh processes."""
 
     def warm_up(self, system: System) -> None:
         self._wrk_run(system, "small GET", 1)
+
+    @contextmanager
+    def under_load(self, system: System, seconds: int) -> Iterator[None]:
+        """Small GETs go on beside the block, for `seconds`; leaving it waits for their end."""
+        with ThreadPoolExecutor(1) as beside:
+            running = beside.submit(self._wrk_run, system, "small GET", seconds)
+            yield
+            running.result()
 
     def small_get(self, system: System) -> Figures:
         runs, cpu = self._until_enough(system, lambda: self._wrk_run(system, "small GET", self._effort.seconds))
@@ -102,11 +114,12 @@ class Loads:
         """Memory of a WebSocket on which nothing happens."""
         if system.pid is None:
             return {}
-        share = self._effort.idle_each * 4 // len(system.visitors)
+        share = _IDLE // len(system.visitors)
         before = rss_kb(system.pid)
         with ExitStack() as stack:
             for visitor in system.visitors:
                 stack.enter_context(self._child(system, visitor, "idle", str(share))).line("READY")
+            time.sleep(_SETTLED_S)
             grown = rss_kb(system.pid) - before
         return {"ws_idle_kb": grown / (share * len(system.visitors)), "rss_mb": before / 1024}
 
