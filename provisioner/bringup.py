@@ -18,7 +18,7 @@ from provisioner.errors import (
 from provisioner.instance import Event, Instance, MachineId
 from provisioner.parts import Parts
 from provisioner.plan import Act, plan
-from provisioner.ports import Lease, Machine, MachineSpec
+from provisioner.ports import Lease, Machine, MachineSpec, MachineState
 from provisioner.probe import Health
 from provisioner.progress import Progress
 
@@ -92,6 +92,8 @@ class BringUp:
                     if made.private_ip is not None and await self._answers(made.id, made.private_ip):
                         return await self._ready(instance, made)
                 case Act.START:
+                    if self._progress.path == "resume" and machine and machine.state is MachineState.STOPPED:
+                        self._progress.path = "start"  # recorded as awake or suspended, but its memory is gone
                     await self._start(instance)
                 case Act.FORGET:
                     instance = await self._parts.store.forget_machine(self._lease)

@@ -14,6 +14,7 @@ from provisioner import naming
 from provisioner.errors import BeingDeleted, Moved, ProvisioningFailed, WakeExpired
 from provisioner.instance import Event, Instance, MachineId, State
 from provisioner.lifecycle import Visitor
+from provisioner.ports import MachineState
 from provisioner.probe import Health
 from tests.parts.back import APP, SETTINGS, TOKEN, Back, another_replica, back_of_house, somebody
 from tests.parts.local_fly import FlyCaller
@@ -92,6 +93,19 @@ async def test_a_machine_that_slept_behind_our_back_is_woken_on_doubt(back: Back
     await back.cloud.suspend(APP, instance.machine_id)
     assert (await back.ready(ada, doubt=True)).state is State.ACTIVE
     assert back.starts() == 1
+
+
+async def test_one_that_was_stopped_behind_our_back_counts_as_a_start(back: Back) -> None:
+    """What "usually" takes how long is learnt by kind: a boot is no resume."""
+    ada = somebody()
+    instance = await back.ready(ada)
+    assert instance.machine_id is not None
+    await back.cloud.stop(APP, instance.machine_id, signal="SIGKILL", timeout=timedelta(seconds=1))
+    machine = await back.cloud.machine(APP, instance.machine_id)
+    assert machine is not None
+    await back.cloud.wait(APP, machine, [MachineState.STOPPED], timeout=timedelta(seconds=10))
+    await back.ready(ada, doubt=True)
+    assert {path for path, _ in await back.store.usual()} == {"provision", "start"}
 
 
 async def test_a_machine_that_hangs_is_resumed_with_its_memory(back: Back) -> None:
