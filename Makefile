@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+APPS   := .venv-apps
 ARGS   ?=
 
 .PHONY: setup dev test lint lock clean
@@ -14,10 +15,16 @@ $(VENV)/.ready: requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Programs of others that the tests run behind the gateway, apart from what the product needs.
+$(APPS)/.ready: tests/applications/requirements.lock
+	$(PYTHON) -m venv $(APPS)
+	$(APPS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 dev: setup  ## The whole system on this machine: http://127.0.0.1:8080
 	$(BIN)/my-jarvis dev $(ARGS)
 
-test: setup  ## Every test; real Postgres, real processes, a real browser
+test: setup $(APPS)/.ready  ## Every test; real Postgres, real processes, a real browser
 	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: setup  ## Format, lint and types, as CI runs them
@@ -31,10 +38,12 @@ lock: setup  ## Pin the newest versions that pyproject.toml admits
 	  --no-header --no-annotate --group dev --extra local pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate -c requirements-dev.lock pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate tests/applications/requirements.in -o tests/applications/requirements.lock
 	sed -i.bak '/^ *# via/d' requirements.lock requirements-dev.lock && rm -f requirements*.bak
 
 clean:
-	rm -rf $(VENV) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(APPS) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .PHONY: bench bench-quick
 bench: setup  ## The gateway beside its peers; writes docs/performance.md

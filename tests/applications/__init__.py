@@ -1,0 +1,1 @@
+"""Programs that others wrote, unchanged, behind the gateway and in a real browser. They live in .venv-apps."""
