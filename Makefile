@@ -45,9 +45,12 @@ lock: setup  ## Pin the newest versions that pyproject.toml admits
 clean:
 	rm -rf $(VENV) $(APPS) .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.PHONY: bench bench-quick
+.PHONY: bench bench-quick bench-hub
 bench: setup  ## The gateway beside its peers; writes docs/performance.md
 	$(BIN)/python -m bench full
 
 bench-quick: setup  ## The fast lane's targets in three minutes; prints one line of JSON
 	@$(BIN)/python -m bench quick
+
+bench-hub: setup  ## First visits beside JupyterHub's first spawns
+	@$(BIN)/python -m bench hub

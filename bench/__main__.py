@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from bench.hub.visits import hub
 from bench.install import install
 from bench.ours import lanes
 from bench.processes import Failed
@@ -68,7 +69,7 @@ def machine() -> dict[str, str]:
 def main() -> int:
     """Exit code 0, 1 with a reason, 130 after Ctrl-C."""
     signal.signal(signal.SIGTERM, _end)
-    what = {"full": full, "quick": quick}.get(sys.argv[1] if len(sys.argv) == 2 else "")
+    what = {"full": full, "quick": quick, "hub": hub}.get(sys.argv[1] if len(sys.argv) == 2 else "")
     if what is None:
         print("usage: python -m bench full|quick|hub", file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -34,24 +35,28 @@ def lanes() -> tuple[Lane, ...]:
     return (Lane(asked),)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replica:
+    """One running `my-jarvis serve`."""
+
+    lane: Lane
+    port: int
+    pid: int
+
+
 @contextmanager
-def gateways(
-    wanted: Sequence[Lane], installed: Installed, run: Path, *, core: int, load_core: int
-) -> Iterator[list[System]]:
-    """One replica for each lane, before one cloud, with the same people signed in."""
+def replicas(
+    wanted: Sequence[Lane], command: Sequence[str | Path], run: Path, *, core: str, load_core: str
+) -> Iterator[list[Replica]]:
+    """One for each lane, before one cloud whose Machines run `command`. Whom one signs in, all know."""
     with ExitStack() as stack:
         ports = free_ports(3 * len(wanted))
         public_url = f"http://127.0.0.1:{ports[0]}"
-        cloud = stack.enter_context(
-            Child(
-                [sys.executable, "-m", "bench.cloud", run / "cloud", public_url, installed.backend],
-                core=load_core,
-                log=run / "cloud.log",
-            )
-        )
+        programs = [sys.executable, "-m", "bench.cloud", run / "cloud", public_url, *command]
+        cloud = stack.enter_context(Child(programs, core=load_core, log=run / "cloud.log"))
         stack.callback(cloud.hang_up)
         settings: dict[str, str] = json.loads(cloud.line("ready "))
-        replicas = []
+        started = []
         for number, lane in enumerate(wanted):
             public, admin, broker = ports[3 * number : 3 * number + 3]
             listens = {
@@ -60,27 +65,41 @@ def gateways(
                 "BROKER_LISTEN": f"127.0.0.1:{broker}",
                 "PROXY_LANE": lane.value,
             }
-            replicas.append(stack.enter_context(_serving(lane, settings | listens, run, core)))
-            replicas[-1].line("ready ")
-        visitors = tuple(_signed_in(name, public_url, run) for name in VISITORS)
-        for number in range(len(wanted)):
+            child = stack.enter_context(_serving(lane, settings | listens, run, core))
+            child.line("ready ")
+            started.append(Replica(lane=lane, port=public, pid=child.pid))
+        yield started
+
+
+@contextmanager
+def gateways(
+    wanted: Sequence[Lane], installed: Installed, run: Path, *, core: str, load_core: str
+) -> Iterator[list[System]]:
+    """A replica for each lane as a system, with the same people signed in and their Machines up."""
+    with replicas(wanted, [installed.backend], run, core=core, load_core=load_core) as started:
+        cookies = {name: sign_in(name, started[0].port) for name in VISITORS}
+        visitors = tuple(Visitor.of(head_lines(cookie), run / f"{name}.head") for name, cookie in cookies.items())
+        for replica in started:
             for visitor in visitors:
-                answers(ports[3 * number], visitor.lines)
+                answers(replica.port, visitor.lines)
         yield [
-            System(name=lane.system, port=ports[3 * number], pid=replicas[number].pid, visitors=visitors)
-            for number, lane in enumerate(wanted)
+            System(name=replica.lane.system, port=replica.port, pid=replica.pid, visitors=visitors)
+            for replica in started
         ]
 
 
-def _serving(lane: Lane, settings: Mapping[str, str], run: Path, core: int) -> Child:
+def sign_in(name: str, port: int) -> str:
+    """Through the gateway's front door, up to its cookie: the page behind it is not asked for."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=40, trust_env=False) as browser:
+        answer = browser.get("/auth/login", params={"next": "/", "login_hint": f"{name}@example.com"})
+        while answer.next_request is not None:
+            answer = browser.send(answer.next_request)
+            cookie = browser.cookies.get("jarvis")
+            if cookie is not None:
+                return f"jarvis={cookie}"
+        raise Failed(f"{name} could not sign in: {answer.status_code} {answer.text[:300]}")
+
+
+def _serving(lane: Lane, settings: Mapping[str, str], run: Path, core: str) -> Child:
     environment = {**{name: os.environ[name] for name in _KEPT if name in os.environ}, **settings}
     return Child([_SERVE, "serve"], core=core, log=run / f"gateway-{lane}.log", environment=environment)
-
-
-def _signed_in(name: str, public_url: str, run: Path) -> Visitor:
-    with httpx.Client(base_url=public_url, follow_redirects=True, timeout=40, trust_env=False) as browser:
-        browser.get("/auth/login", params={"next": "/", "login_hint": f"{name}@example.com"})
-        cookie = browser.cookies.get("jarvis")
-        if cookie is None:
-            raise Failed(f"{name} could not sign in: cookies {list(browser.cookies.keys())}")
-        return Visitor.of(head_lines(f"jarvis={cookie}"), run / f"{name}.head")

@@ -26,7 +26,7 @@ _VERSION: Final = re.compile(r"\d+\.\d+(\.\d+)*")
 class Peers:
     """Starts peers for a run; they end with `stack`."""
 
-    def __init__(self, installed: Installed, run: Path, stack: ExitStack, *, core: int, load_core: int) -> None:
+    def __init__(self, installed: Installed, run: Path, stack: ExitStack, *, core: str, load_core: str) -> None:
         self._installed, self._run, self._stack, self._core = installed, run, stack, core
         (self._upstream,) = free_ports(1)
         upstream = Child([installed.backend, f"127.0.0.1:{self._upstream}"], core=load_core, log=run / "upstream.log")
@@ -116,7 +116,7 @@ class Peers:
 
 @contextmanager
 def peers(
-    wanted: Sequence[str], installed: Installed, run: Path, *, core: int, load_core: int
+    wanted: Sequence[str], installed: Installed, run: Path, *, core: str, load_core: str
 ) -> Iterator[list[System]]:
     """Those of ALL that are `wanted`, answering, until the block ends."""
     with ExitStack() as stack:

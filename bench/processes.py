@@ -20,19 +20,19 @@ class Failed(Exception):
     """Something that the run needs did not start, ended early, or answered wrongly."""
 
 
-def cores() -> tuple[int, int]:
-    """Where the proxies run, and where everything else does. Raises Failed if there is only one."""
+def cores() -> tuple[str, str]:
+    """Where the proxies run, and where everything else does, as taskset takes it. Raises Failed with only one."""
     ours = sorted(os.sched_getaffinity(0))
     if len(ours) < 2:
         raise Failed("two cores are needed: one for the proxy, one for load and upstream")
-    return ours[0], ours[-1]
+    return str(ours[0]), str(ours[-1])
 
 
 class Child:
-    """A process in a session of its own, on one core, that dies with us. A context manager."""
+    """A process in a session of its own, on `core` ("0", or a list of some), that dies with us. A context manager."""
 
     def __init__(
-        self, command: Sequence[str | Path], *, core: int, log: Path, environment: Mapping[str, str] | None = None
+        self, command: Sequence[str | Path], *, core: str, log: Path, environment: Mapping[str, str] | None = None
     ) -> None:
         self._command, self._core, self._log = [str(part) for part in command], core, log
         self._environment = environment
@@ -43,7 +43,7 @@ class Child:
         return self.process.pid
 
     def __enter__(self) -> Self:
-        pinned = ["setpriv", "--pdeathsig", "KILL", "taskset", "--cpu-list", str(self._core), *self._command]
+        pinned = ["setpriv", "--pdeathsig", "KILL", "taskset", "--cpu-list", self._core, *self._command]
         with self._log.open("a") as log:
             self.process = subprocess.Popen(
                 pinned,

@@ -40,7 +40,7 @@ def staged(installed: Installed, lanes: Sequence[Lane], others: Sequence[str], e
     run.chmod(0o755)  # Postgres and nginx leave root behind, and have their folders in here
     kept = False
     try:
-        os.sched_setaffinity(0, {load_core})
+        os.sched_setaffinity(0, {int(load_core)})
         with ExitStack() as stack:
             ours = stack.enter_context(gateways(lanes, installed, run, core=core, load_core=load_core))
             theirs = stack.enter_context(peers(others, installed, run, core=core, load_core=load_core))

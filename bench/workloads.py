@@ -53,7 +53,7 @@ QUICK: Final = Effort(rounds=5, seconds=1, transfer=GIB // 2, events=150, weighi
 class Loads:
     """The load side: wrk and our own generator, on a core of their own."""
 
-    def __init__(self, effort: Effort, *, load: Path, core: int, log: Path) -> None:
+    def __init__(self, effort: Effort, *, load: Path, core: str, log: Path) -> None:
         self._effort, self._load, self._core, self._log = effort, load, core, log
         self._wrk = tool("wrk")
         self.samples: Mapping[str, Callable[[System], Figures]] = {
@@ -165,7 +165,7 @@ class Loads:
         return read
 
     def _said(self, command: list[str]) -> str:
-        pinned = ["taskset", "--cpu-list", str(self._core), *command]
+        pinned = ["taskset", "--cpu-list", self._core, *command]
         done = subprocess.run(pinned, capture_output=True, text=True, check=False, timeout=120)
         if done.returncode:
             raise Failed(f"{' '.join(command[:3])}: {done.stderr[-500:]}{done.stdout[-500:]}")

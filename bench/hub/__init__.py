@@ -1,0 +1,1 @@
+"""First visits beside JupyterHub's first spawns, on the same App: `make bench-hub`."""
