@@ -42,6 +42,8 @@ class Replica:
     lane: Lane
     port: int
     pid: int
+    admin: str
+    admin_token: str
 
 
 @contextmanager
@@ -67,7 +69,15 @@ def replicas(
             }
             child = stack.enter_context(_serving(lane, settings | listens, run, core))
             child.line("ready ")
-            started.append(Replica(lane=lane, port=public, pid=child.pid))
+            started.append(
+                Replica(
+                    lane=lane,
+                    port=public,
+                    pid=child.pid,
+                    admin=f"http://127.0.0.1:{admin}",
+                    admin_token=settings["ADMIN_TOKEN"],
+                )
+            )
         yield started
 
 

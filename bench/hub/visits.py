@@ -18,7 +18,7 @@ import httpx
 
 from bench.hub.table import Waits, table
 from bench.install import HERE, PLACE, Installed, install
-from bench.ours import lanes, replicas, sign_in
+from bench.ours import Replica, lanes, replicas, sign_in
 from bench.processes import Child, Failed, cores, until
 from bench.systems import free_ports, listening
 
@@ -40,11 +40,13 @@ def hub() -> None:
     run.chmod(0o755)
     try:
         boot = _own_boot(run)
+        waits = {}
         with _gateway(run) as ours:
-            mine = _measured(ours)
+            waits["my-jarvis, the Machine is made"] = _measured(ours.newcomer)
+            waits["my-jarvis, the Machine was stopped"] = _measured(ours.comer_back)
         with _jupyterhub(installed, run) as theirs:
-            hubs = _measured(theirs)
-        print(table(boot, {"my-jarvis": mine, "JupyterHub": hubs}))
+            waits["JupyterHub, first spawn"] = _measured(theirs)
+        print(table(boot, waits))
     finally:
         shutil.rmtree(run, ignore_errors=True)
 
@@ -70,26 +72,47 @@ def _waits(sign_in_to: SignIn, names: list[str]) -> list[float]:
         return list(people.map(wait, visits))
 
 
+class _Gateway:
+    """The gateway's people, and its operator."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._operator = httpx.Client(
+            base_url=replica.admin,
+            headers={"Authorization": f"Bearer {replica.admin_token}"},
+            timeout=_PATIENCE_S,
+            trust_env=False,
+        )
+
+    def newcomer(self, name: str) -> Callable[[], None]:
+        headers = {"Cookie": sign_in(name, self._replica.port)}
+        origin = f"http://127.0.0.1:{self._replica.port}"
+        browser = httpx.Client(base_url=origin, headers=headers, timeout=_PATIENCE_S, trust_env=False)
+
+        def visit() -> None:
+            answer = browser.get("/")
+            if answer.content != b"APP":
+                raise Failed(f"{name}: {answer.status_code} {answer.text[:300]}")
+
+        return visit
+
+    def comer_back(self, name: str) -> Callable[[], None]:
+        """Somebody whose Machine was stopped meanwhile."""
+        visit = self.newcomer(name)
+        visit()
+        known = self._operator.get("/v1/instances", params={"limit": 100}).raise_for_status().json()["instances"]
+        (user_id,) = [instance["user_id"] for instance in known if instance["email"] == f"{name}@example.com"]
+        self._operator.post(f"/v1/instances/{user_id}/stop").raise_for_status()
+        return visit
+
+
 @contextmanager
-def _gateway(run: Path) -> Iterator[SignIn]:
+def _gateway(run: Path) -> Iterator[_Gateway]:
     app = shlex.join([sys.executable, "-S", str(APP)])
     command = ["/usr/bin/env", f"JARVIS_COMMAND={app}", sys.executable, "-m", "golden.guard"]
     everywhere = ",".join(cores())
     with replicas(lanes()[-1:], command, run, core=everywhere, load_core=everywhere) as (replica,):
-        origin = f"http://127.0.0.1:{replica.port}"
-
-        def sign_in_to(name: str) -> Callable[[], None]:
-            headers = {"Cookie": sign_in(name, replica.port)}
-            browser = httpx.Client(base_url=origin, headers=headers, timeout=_PATIENCE_S, trust_env=False)
-
-            def visit() -> None:
-                answer = browser.get("/")
-                if answer.content != b"APP":
-                    raise Failed(f"{name}: {answer.status_code} {answer.text[:300]}")
-
-            return visit
-
-        yield sign_in_to
+        yield _Gateway(replica)
 
 
 @contextmanager
