@@ -12,25 +12,34 @@ log = structlog.get_logger(__name__)
 
 
 class Activity:
-    """`last_active` on its way to the record. `touch` is called for every request and frame, so it only notes."""
+    """`last_active` on its way to the record.
+
+    `touch` is called for every request, so it only notes who; when is asked every `every_s`, and at most that late.
+    """
 
     def __init__(self, store: Store, clock: Clock, *, every_s: float) -> None:
         self._store = store
         self._clock = clock
         self._every_s = every_s
-        self._pending: dict[UserId, datetime] = {}
+        self._here: set[UserId] = set()  # since the last flush
+        self._pending: dict[UserId, datetime] = {}  # could not be written
         self._writing: dict[UserId, datetime] = {}
 
     def touch(self, user_id: UserId) -> None:
         """This user, or their Machine, did something now."""
-        self._pending[user_id] = self._clock.now()
+        self._here.add(user_id)
 
     def last(self, user_id: UserId) -> datetime | None:
         """Their latest activity here that may not be in the record yet."""
+        if user_id in self._here:
+            return self._clock.now()
         return self._pending.get(user_id) or self._writing.get(user_id)
 
     async def flush(self) -> None:
         """Write what is pending in one statement. What cannot be written stays pending."""
+        if self._here:
+            self._pending |= dict.fromkeys(self._here, self._clock.now())
+            self._here.clear()
         if not self._pending:
             return
         self._writing, self._pending = self._pending, {}

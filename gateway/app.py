@@ -17,15 +17,17 @@ from gateway.broker import broker_application
 from gateway.directory import Directory
 from gateway.gate import Gate, GateSettings
 from gateway.health import Health
+from gateway.lane import FastGate
 from gateway.listen import bind, url_of
 from gateway.lobby import Lobby
 from gateway.observe import Metrics
 from gateway.pages.plans import PLANS
 from gateway.pages.render import Pages
 from gateway.places import Places, Room
-from gateway.proxy.front import Front
+from gateway.proxy.lane import Lane
 from gateway.proxy.limits import ProxyLimits
 from gateway.proxy.relay import Relay
+from gateway.proxy.server import Front
 from gateway.public import Public
 from gateway.request import client_ip
 from gateway.session.room import open_session_room
@@ -155,6 +157,15 @@ async def running(
             metrics=metrics,
             client_ip_header=settings.client_ip_header,
         )
+        fast = FastGate(
+            sessions=room.sessions,
+            directory=directory,
+            gate=gate,
+            clock=clock,
+            metrics=metrics,
+            client_ip_header=settings.client_ip_header,
+        )
+        lane = Lane(relay, fast.decide, fast.failed) if settings.proxy_lane == "fast" else None
         metrics.watch(held=lambda: places.held, exchanges=lambda: len(relay.live.all()))
         admin = AdminApi(
             store=store,
@@ -166,7 +177,7 @@ async def running(
         )
         await enter(_application(admin.application(), sockets["admin"]))
         await enter(_application(broker_application(), sockets["broker"]))
-        await enter(_front(Front(public.handle, limits), sockets["public"], relay, health))
+        await enter(_front(Front(public.handle, limits, lane=lane), sockets["public"], relay, health))
         where = {name: url_of(bound) for name, bound in sockets.items()}
         log.info("gateway_up", **where)
         yield Running(**where)

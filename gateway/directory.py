@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import Final
 
 import structlog
-from cachetools import LRUCache, TTLCache
+from cachetools import LRUCache
 
 from provisioner.clock import Clock
 from provisioner.instance import Instance, State, UserId
@@ -29,17 +29,23 @@ class Directory:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._known: TTLCache[UserId, Instance] = TTLCache(SIZE, BACKSTOP_S, timer=clock.monotonic)
+        self._known: dict[UserId, tuple[Instance, float]] = {}  # until when; a plain dict: every request asks it
         self._last: LRUCache[UserId, Instance] = LRUCache(SIZE)
         self._drops = 0
 
     def ready(self, user_id: UserId) -> Instance | None:
         """Their Instance if it is known to be ACTIVE. No I/O."""
-        return self._known.get(user_id)
+        known = self._known.get(user_id)
+        if known is None:
+            return None
+        if self._clock.monotonic() >= known[1]:
+            del self._known[user_id]
+            return None
+        return known[0]
 
     async def find(self, user_id: UserId) -> Instance | None:
         """Their Instance in whatever state, from memory or from the store."""
-        known = self._known.get(user_id)
+        known = self.ready(user_id)
         if known is not None:
             return known
         drops = self._drops
@@ -52,7 +58,7 @@ class Directory:
                 raise
             # The database is away: who was ready is taken to be ready still, and is asked about again soon.
             log.warning("directory_serves_from_memory", user_id=str(user_id))
-            self._known[user_id] = last
+            self._keep(last)
             return last
         if instance is not None and drops == self._drops:
             self.learn(instance)
@@ -61,10 +67,16 @@ class Directory:
     def learn(self, instance: Instance) -> None:
         """Keep it if it is ACTIVE; forget the user otherwise."""
         if instance.state is State.ACTIVE and instance.private_ip is not None:
-            self._known[instance.user_id] = self._last[instance.user_id] = instance
+            self._last[instance.user_id] = instance
+            self._keep(instance)
         else:
             self._known.pop(instance.user_id, None)
             self._last.pop(instance.user_id, None)
+
+    def _keep(self, instance: Instance) -> None:
+        while len(self._known) >= SIZE:
+            del self._known[next(iter(self._known))]  # the oldest, about
+        self._known[instance.user_id] = (instance, self._clock.monotonic() + BACKSTOP_S)
 
     def drop(self, user_id: UserId) -> None:
         """Somebody changed it, or it did not answer: ask the store next time."""

@@ -13,7 +13,8 @@ from gateway.directory import Directory
 from gateway.errors import TooManyOpen
 from gateway.places import Places
 from gateway.proxy.errors import UpstreamError
-from gateway.proxy.relay import Passage, Relay
+from gateway.proxy.fields import Cookies
+from gateway.proxy.relay import Passage, Relay, fault_of
 from gateway.request import Kind, forwarded
 from gateway.session.identity import Identity
 from provisioner.clock import Clock
@@ -27,6 +28,8 @@ TRIES: Final = 3
 """Of a request that did not leave us: the Machine may have gone to sleep, moved, or died between look and knock."""
 ASSERTION_FRESH_S: Final = 120.0
 """Age at which a kept assertion is replaced: far from its end, because a Machine's clock may run ahead too."""
+PASSAGE_FRESH_S: Final = 30.0
+"""For which a Passage may be used again; with the assertion's age in it, still far from its end."""
 LOOK_EVERY_S: Final = 5.0
 
 
@@ -67,6 +70,7 @@ class Gate:
         self._activity = activity
         self._places = places
         self._settings = settings
+        self._ours = Cookies(settings.drop_cookies, settings.drop_cookie_prefixes)
         self._assertions: TTLCache[tuple[UserId, str | None], bytes] = TTLCache(
             100_000, ASSERTION_FRESH_S, timer=self._clock.monotonic
         )
@@ -85,20 +89,19 @@ class Gate:
         """
         began = self._clock.monotonic()
         visitor = Visitor(identity.user_id, identity.email)
-        if self._relay.live.in_progress(identity.user_id) >= self._settings.open_per_user:
+        if not self.has_room(identity.user_id):
             raise TooManyOpen(f"{visitor.user_id} has {self._settings.open_per_user} open")
         self._activity.touch(identity.user_id)
-        doubt = False
-        for left in reversed(range(TRIES)):
+        doubt = fault_of(request) is not None  # the fast lane's try was the first, and failed
+        for left in reversed(range(TRIES - doubt)):
             instance = None if doubt else self._directory.ready(identity.user_id)
             if instance is None:
                 instance = await self._hold(visitor, kind, began, doubt=doubt, body_bytes=self._kept(request))
-            passage = self._passage(request, identity, instance, client=client, bearer=bearer)
+            passage = self.passage(identity, instance, client=client, host=request.host, bearer=bearer)
             try:
                 return await self._relay.relay(request, passage)
             except UpstreamError as fault:
-                self._relay.drop_pool(passage.endpoint)
-                self._directory.drop(identity.user_id)
+                self.failed(passage, identity.user_id)
                 if fault.sent or not left:
                     raise
                 log.info("endpoint_in_doubt", user_id=str(identity.user_id), error=type(fault).__name__)
@@ -136,27 +139,35 @@ class Gate:
         self._directory.learn(instance)
         return instance
 
-    def _passage(
-        self, request: web.BaseRequest, identity: Identity, instance: Instance, *, client: str, bearer: bool
-    ) -> Passage:
+    def passage(self, identity: Identity, instance: Instance, *, client: str, host: str, bearer: bool) -> Passage:
+        """The way to their Machine for requests of one client to one host. To be made anew every PASSAGE_FRESH_S."""
         user_id = identity.user_id
         touch = self._activity.touch
+        fields = (
+            (b"X-Jarvis-User", str(user_id).encode()),
+            (b"X-Jarvis-Email", identity.email.encode("ascii", "replace")),
+            (b"X-Jarvis-Assertion", self._assertion(instance)),
+            *forwarded(client, host, self._settings.scheme),
+        )
         return Passage(
             endpoint=self._endpoint(instance),
             key=user_id,
             session=identity.session,
-            headers=(
-                (b"X-Jarvis-User", str(user_id).encode()),
-                (b"X-Jarvis-Email", identity.email.encode("ascii", "replace")),
-                (b"X-Jarvis-Assertion", self._assertion(instance)),
-                *forwarded(client, request.host, self._settings.scheme),
-            ),
-            drop_cookies=self._settings.drop_cookies,
-            drop_cookie_prefixes=self._settings.drop_cookie_prefixes,
+            lines=b"".join(b"%b: %b\r\n" % field for field in fields),
+            ours=self._ours,
             drop_authorization=bearer,
             touch=lambda: touch(user_id),
             silent=lambda: self._knock(Visitor(user_id, identity.email), instance),
         )
+
+    def has_room(self, user_id: UserId) -> bool:
+        """One more exchange of theirs may be opened."""
+        return self._relay.live.in_progress(user_id) < self._settings.open_per_user
+
+    def failed(self, passage: Passage, user_id: UserId) -> None:
+        """Their Machine did not answer there: neither connections nor what we know of it can be trusted."""
+        self._relay.drop_pool(passage.endpoint)
+        self._directory.drop(user_id)
 
     def _endpoint(self, instance: Instance) -> Endpoint:
         if instance.private_ip is None:

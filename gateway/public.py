@@ -15,6 +15,7 @@ from gateway.lobby import Lobby
 from gateway.observe import Metrics
 from gateway.pages.render import Pages
 from gateway.proxy.errors import UpstreamError
+from gateway.proxy.relay import fault_of
 from gateway.request import Kind, client_ip, is_reserved, kind_of
 from gateway.session.failures import WORDS
 from gateway.session.failures import kind_of as failure_in
@@ -66,6 +67,9 @@ class Public:
         """The answer to any request; failures come out as answers too, never as exceptions."""
         kind = kind_of(request.method, request.headers)
         try:
+            fault = fault_of(request)
+            if fault is not None and fault.sent:
+                raise fault  # the fast lane had sent it to the Machine, and no answer came
             if is_reserved(request.path):
                 return await self._reserved(request)
             return await self._machine(request, kind)
@@ -85,7 +89,8 @@ class Public:
             identity = await self._identity(request)
         except NotSignedIn as stranger:
             return self._stranger(request, kind, stranger)
-        self._metrics.passed.inc()
+        if fault_of(request) is None:  # else the fast lane counted it
+            self._metrics.passed.inc()
         return await self._gate.pass_through(
             request,
             identity,

@@ -162,6 +162,11 @@ class Settings(BaseSettings):
         description="Header in which the platform's edge names the client, `Fly-Client-IP` on Fly. Empty: the peer's"
         " address. Set it only behind an edge that always overwrites it.",
     )
+    proxy_lane: Literal["core", "fast"] = Field(
+        default="fast",
+        description="`core` sends every request through aiohttp, as `fast` does with unusual ones: slower, and the same"
+        " to the byte. For comparing.",
+    )
     open_metrics: bool = Field(
         default=False,
         description="Lets anybody who reaches the admin listener read `/metrics`: Fly's scraper sends no token. Only"

@@ -1,13 +1,13 @@
 """One request and its answer, between the two connections that carry them.
 
-No tasks and no timers: it is driven by the two connections and by a tick, and awaited by the relay.
+No tasks and no timers: it is driven by the two connections and by a tick. Its lane awaits its end or is told of it.
 """
 
 import asyncio
 import socket
 import struct
-from collections.abc import Hashable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.proxy.answering import Answering
 from gateway.proxy.errors import (
@@ -18,43 +18,54 @@ from gateway.proxy.errors import (
     UpstreamGarbled,
     UpstreamSilent,
 )
-from gateway.proxy.fields import Cookies
 from gateway.proxy.limits import ProxyLimits
 from gateway.proxy.splice import Splice
 from gateway.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
-    from gateway.proxy.front import FrontConnection
-    from gateway.proxy.passage import Asking, Passage
+    from gateway.proxy.asked import Asked
+    from gateway.proxy.passage import Passage
     from provisioner.clock import Clock
 
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
+
+
+class Downstream(Protocol):
+    """The client's connection, as far as an exchange needs it."""
+
+    @property
+    def writing_paused(self) -> bool: ...
+    @property
+    def connected(self) -> bool: ...
+    def splice(self, sink: Callable[[bytes], None]) -> None: ...
 
 
 class Exchange:
     """A Guest of the client's connection, a User of the Machine's, Owner of the answer, Served for the registry."""
 
     __slots__ = (
-        "_answering", "_asking", "_clock", "_front", "_limits", "_moving", "_passage", "_seen", "_splice", "_waiter",
-        "alive_at", "client", "error", "moved_at", "over", "request_sent", "streaming", "upstream",
+        "_answering", "_asked", "_clock", "_front", "_limits", "_moving", "_over", "_passage", "_seen", "_splice",
+        "_waiter", "alive_at", "client", "done", "error", "head", "moved_at", "request_sent", "streaming", "upstream",
     )  # fmt: skip
 
     def __init__(
         self,
-        front: "FrontConnection",
+        front: "Downstream",
         client: asyncio.Transport,
-        asking: "Asking",
+        asked: "Asked",
         passage: "Passage",
-        ours: Cookies,
         limits: ProxyLimits,
         clock: "Clock",
     ) -> None:
         self.client = client
         self._front = front
-        self._asking, self._passage, self._limits, self._clock = asking, passage, limits, clock
-        self._answering = Answering(client, asking, ours, limits.max_head_bytes)
-        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the exchange is over: answered, failed (`error`), or one side gone."""
+        self._asked, self._passage, self._limits, self._clock = asked, passage, limits, clock
+        self.head = asked.for_machine(passage)
+        """Of the request, as the Machine gets it."""
+        self._answering = Answering(client, asked, passage.ours, limits.max_head_bytes)
+        self.done = False
+        """The exchange is over: answered, failed (`error`), or one side gone."""
+        self._over: asyncio.Future[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._splice: Splice | None = None
         self._seen = 0
@@ -93,10 +104,20 @@ class Exchange:
         """The connection ended without a word from the Machine."""
         return isinstance(self.error, UpstreamBroke) and not self._answering.received
 
+    async def over(self) -> None:
+        """Return when it is over. For its lane alone: a cancelled wait counts as the end."""
+        if not self.done:
+            await self._end_awaited()
+
+    def _end_awaited(self) -> "asyncio.Future[None]":
+        if self._over is None:
+            self._over = asyncio.get_running_loop().create_future()
+        return self._over
+
     def again(self) -> None:
         """Forget a connection that turned out to be dead before anything came back."""
-        self.error = None
-        self.over = asyncio.get_running_loop().create_future()
+        self.error = self._over = None
+        self.done = False
 
     def encourage(self) -> None:
         """Answer an Expect that the Machine leaves unanswered."""
@@ -138,7 +159,7 @@ class Exchange:
     def client_drained(self) -> None:
         if self.upstream is not None:
             self.upstream.transport.resume_reading()
-        elif self.over.done():
+        elif self.done:
             self._wake()
 
     # -- the Machine's side
@@ -185,7 +206,7 @@ class Exchange:
         if upstream is None:
             return
         self.streaming = self.request_sent = True
-        self._asking.keep_alive = False
+        self._asked.keep_alive = False
         self._splice = splice = Splice(self.client, upstream.transport, self.framed)
         upstream.sink = splice.from_upstream
         if rest:
@@ -212,7 +233,8 @@ class Exchange:
         return self._passage.session
 
     async def ended(self) -> None:
-        await asyncio.wait([self.over])
+        if not self.done:
+            await asyncio.wait([self._end_awaited()])
 
     def stop(self, code: int) -> None:
         if self._splice is not None:
@@ -224,7 +246,7 @@ class Exchange:
             self.cut()
 
     def cut(self) -> None:
-        if self.over.done():
+        if self.done:
             self.client.abort()  # nothing left but a client who does not read
         else:
             self.fail(ExchangeCut())
@@ -256,7 +278,7 @@ class Exchange:
 
     def fail(self, error: UpstreamError) -> None:
         """End both sides; if nothing of an answer went out, the relay raises `error`."""
-        if self.over.done():
+        if self.done:
             return
         self.error = error
         self._let_go(reusable=False)
@@ -282,8 +304,10 @@ class Exchange:
         self._wake()
         if self._moving:
             self._touch(self._clock.monotonic())
-        if not self.over.done():
-            self.over.set_result(None)
+        if not self.done:
+            self.done = True
+            if self._over is not None and not self._over.done():
+                self._over.set_result(None)
 
 
 def _reset(client: asyncio.Transport) -> None:

@@ -127,9 +127,3 @@ class Cookies:
     def refuses(self, set_cookie: bytes) -> bool:
         """Whether a Set-Cookie value would set one of them."""
         return self._ours(set_cookie) is not None
-
-
-@lru_cache(maxsize=64)
-def cookies_of(exact: frozenset[bytes], prefixes: tuple[bytes, ...]) -> Cookies:
-    """Cookies, made once for each set of names."""
-    return Cookies(exact, prefixes)

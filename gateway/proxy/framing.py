@@ -27,12 +27,14 @@ class Malformed(Exception):
 class Chunks:
     """Walks one chunked body. `feed` says which bytes belong to it, and may collect the payload."""
 
-    __slots__ = ("_after", "_held", "_left", "_trailing", "done", "payload")
+    __slots__ = ("_after", "_held", "_left", "_trailing", "done", "payload", "size")
 
     def __init__(self, payload: list[bytes] | None = None) -> None:
         self.done = False
         self.payload = payload
         """Gets the pieces of data between the framing, if given."""
+        self.size = 0
+        """Bytes of data that chunks have announced so far."""
         self._held = b""  # an unfinished line of framing, kept back until it is known to be right
         self._left = 0  # of the current chunk's data
         self._after = False  # the CRLF behind a chunk's data is due
@@ -79,7 +81,13 @@ class Chunks:
                         return (data[: end + 2] if rest else data), rest
                     return (data[:cut] if cut > 0 else b"") + b"\r\n", rest
             else:
-                self._left = self._size(data[pos:end])
+                line = data[pos:end]
+                self._left = self._size(line)
+                self.size += self._left
+                if b";" in line:  # an extension is for the next hop only (RFC 9112 §7.1.1), and nobody's here
+                    bare = line.partition(b";")[0]
+                    data = data[:pos] + bare + data[end:]
+                    end, size = pos + len(bare), len(data)
                 if not self._left:
                     self._trailing = 1
                     cut = end + 2

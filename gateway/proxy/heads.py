@@ -1,4 +1,4 @@
-"""Heads of messages, from bytes and to bytes, strictly, with everything that passes kept byte for byte."""
+"""Heads of answers, and what holds for all heads: read strictly, with everything that passes kept byte for byte."""
 
 import re
 from typing import Final
@@ -17,10 +17,8 @@ from gateway.proxy.fields import (
 from gateway.proxy.framing import CHUNKED, Malformed
 
 _PRINTABLE: Final = bytes([9, *range(32, 127), *range(128, 256)])
-_REQUEST_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([!-~\x80-\xff]+) HTTP/1\.([01])\r\n")
-_ABSOLUTE: Final = re.compile(rb"https?://([^/?#@\\]+)([/?].*)?", re.IGNORECASE)
-_HOST_LINE: Final = re.compile(rb"(\r\nhost:)[^\r]*", re.IGNORECASE)
-_LENGTH: Final = re.compile(rb"[0-9]{1,18}")
+DIGITS: Final = re.compile(rb"[0-9]{1,18}").fullmatch
+"""Of a Content-Length that may be believed."""
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: .*)?", re.DOTALL)
 
 
@@ -31,84 +29,6 @@ def check_lines(head: bytes) -> None:
         raise Malformed("a control character or a bare line end")
     if b"\r\n " in head or b"\r\n\t" in head:
         raise Malformed("a folded header line")
-
-
-class Asked:
-    """A request head, framed but not yet read field by field."""
-
-    __slots__ = ("head", "http10", "length", "method", "shown", "target")
-
-    def __init__(self, head: bytes, method: bytes, target: bytes, *, http10: bool) -> None:
-        self.head = head
-        """As it came, empty line included, but with the target in origin-form and a Host that agrees with it."""
-        self.shown = head
-        """The same, spelled for a parser that knows only ASCII targets."""
-        self.method, self.target = method, target
-        self.http10 = http10
-        self.length = 0
-        """Bytes of body to come, or CHUNKED."""
-
-
-def frame_request(head: bytes) -> Asked:
-    """How the request continues after `head` (which ends with an empty line).
-
-    Checks what decides about framing and routing, and trusts a strict parser behind it with the rest.
-    Raises Malformed.
-    """
-    line = _REQUEST_LINE.match(head)
-    if line is None:
-        raise Malformed("bad request line")
-    method, target, minor = line.groups()
-    if method == b"CONNECT":
-        raise Malformed("CONNECT is not served here", 405)
-    asked = Asked(head, method, target, http10=minor == b"0")
-    if target[0] != 0x2F or not target.isascii():
-        _make_plain(asked, line.end())
-    low = head.lower()
-    length, coding = low.find(b"\r\ncontent-length"), low.find(b"\r\ntransfer-encoding")
-    if length >= 0 or coding >= 0:
-        asked.length = _body_length(low, http10=asked.http10)
-    return asked
-
-
-def _make_plain(asked: Asked, fields: int) -> None:
-    method, target, rest = asked.method, asked.target, asked.head[fields:]
-    if target[:1] != b"/" and not (target == b"*" and method == b"OPTIONS"):
-        absolute = _ABSOLUTE.fullmatch(target)
-        if absolute is None:
-            raise Malformed("bad request target")
-        # RFC 9112 §3.2.2: the authority of an absolute target wins over Host. With one truth left, nobody
-        # behind us can read another.
-        target = absolute[2] or (b"*" if method == b"OPTIONS" else b"/")
-        if target[:1] == b"?":
-            target = b"/" + target
-        rest = _HOST_LINE.sub(lambda host: host[1] + b" " + absolute[1], b"\r\n" + rest)[2:]
-    shown = target
-    if not target.isascii():
-        shown = b"".join(b"%%%02X" % byte if byte > 0x7F else bytes([byte]) for byte in target)
-    version = b" HTTP/1.0\r\n" if asked.http10 else b" HTTP/1.1\r\n"
-    asked.target = target
-    asked.head = method + b" " + target + version + rest
-    asked.shown = method + b" " + shown + version + rest
-
-
-def _body_length(low: bytes, *, http10: bool) -> int:
-    lengths, codings = [], []
-    for line in low.split(b"\r\n")[1:]:
-        name, _, value = line.partition(b":")
-        if name == b"content-length":
-            lengths.append(value.strip(b" \t"))
-        elif name == b"transfer-encoding":
-            codings.append(value.strip(b" \t"))
-    if codings:
-        if lengths or http10 or codings != [b"chunked"]:
-            raise Malformed("bad Transfer-Encoding")
-        return CHUNKED
-    if not lengths:
-        return 0
-    if len(lengths) > 1 or _LENGTH.fullmatch(lengths[0]) is None:
-        raise Malformed("bad Content-Length")
-    return int(lengths[0])
 
 
 class Answer:
@@ -157,7 +77,7 @@ def parse_answer(head: bytes, ours: Cookies) -> Answer:
             keep(line)
         elif kind == LENGTH:
             text = value.strip(b" \t")
-            if answer.length is not None or _LENGTH.fullmatch(text) is None:
+            if answer.length is not None or DIGITS(text) is None:
                 raise Malformed("bad Content-Length")
             answer.length = int(text)
             keep(line)

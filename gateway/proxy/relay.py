@@ -1,23 +1,28 @@
-"""From a request to its answer through one Endpoint."""
+"""From a request to its answer through one Endpoint, the core's way: a handler of aiohttp's."""
 
 import asyncio
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
 
-from gateway.proxy.errors import BodyTooLarge
+from gateway.proxy.asked import Asked
+from gateway.proxy.core import CoreConnection
+from gateway.proxy.errors import BodyTooLarge, UpstreamError
 from gateway.proxy.exchange import Exchange
-from gateway.proxy.fields import cookies_of
-from gateway.proxy.front import FrontConnection
+from gateway.proxy.framing import CHUNKED
 from gateway.proxy.limits import ProxyLimits
 from gateway.proxy.live import Live
-from gateway.proxy.passage import Asking, Passage
+from gateway.proxy.passage import Passage
 from gateway.proxy.relayed import Relayed
 from gateway.proxy.upstream import Pool, Upstream
 from provisioner.clock import Clock
 from provisioner.instance import Endpoint
+from provisioner.tasks import Tasks
 
-__all__ = ["Passage", "Relay", "Relayed"]
+if TYPE_CHECKING:
+    from gateway.proxy.front import FrontConnection
+
+__all__ = ["Passage", "Relay", "Relayed", "fault_of"]
 
 
 class Relay:
@@ -27,9 +32,11 @@ class Relay:
     """
 
     def __init__(self, limits: ProxyLimits, clock: Clock) -> None:
-        self._limits, self._clock = limits, clock
-        self._pool = Pool(limits, clock)
+        self.limits, self.clock = limits, clock
+        self.pool = Pool(limits, clock)
         self.live = Live(clock, grace=limits.drain_s)
+        self.tasks = Tasks()
+        """What connects to a Machine and has nobody to wait for it."""
         self._ticker: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -42,23 +49,20 @@ class Relay:
         Raises:
             UpstreamError: as long as nothing of an answer was sent to the client.
         """
-        front, client = cast("FrontConnection", request.protocol), request.transport
+        front, client = _front_of(request), request.transport
         asked = front.asked
         if client is None or asked is None:
             return Relayed()
-        if self._limits.max_body_bytes is not None and asked.length > self._limits.max_body_bytes:
+        if asked.fault is not None and asked.fault.sent:
+            raise asked.fault  # it has been sent once
+        if self.limits.max_body_bytes is not None and asked.length > self.limits.max_body_bytes:
             raise BodyTooLarge(f"the body has {asked.length} bytes")
-        ours = cookies_of(passage.drop_cookies, passage.drop_cookie_prefixes)
-        asking = Asking(asked, passage, ours)
-        exchange = Exchange(front, client, asking, passage, ours, self._limits, self._clock)
+        exchange = Exchange(front, client, asked, passage, self.limits, self.clock)
         front.guest = exchange
-        self.live.add(exchange)
-        passage.touch()
-        if self._ticker is None and not self._closed:
-            self._ticker = asyncio.get_running_loop().call_later(self._limits.tick_s, self._tick)
+        self.enter(exchange, passage)
         try:
-            upstream = self._pool.take(passage.endpoint) or await self._pool.connect(passage.endpoint)
-            await self._run(exchange, upstream, asking, request)
+            upstream = self.pool.take(passage) or await self.pool.connect(passage.endpoint)
+            await self._run(exchange, upstream, asked, request)
             if exchange.started and front.writing_paused:
                 await exchange.read()
         finally:
@@ -72,53 +76,60 @@ class Relay:
             status=exchange.status,
             carried=exchange.carried,
             broken=exchange.error,
-            keep_alive=asking.keep_alive and exchange.started and exchange.error is None,
+            keep_alive=asked.keep_alive and exchange.started and exchange.error is None,
         )
 
-    async def _run(self, exchange: Exchange, upstream: Upstream, asking: Asking, request: web.BaseRequest) -> None:
+    def enter(self, exchange: Exchange, passage: Passage) -> None:
+        """An exchange begins; whoever calls this removes it from `live` at its end."""
+        self.live.add(exchange)
+        passage.touch()
+        if self._ticker is None and not self._closed:
+            self._ticker = asyncio.get_running_loop().call_later(self.limits.tick_s, self._tick)
+
+    async def _run(self, exchange: Exchange, upstream: Upstream, asked: Asked, request: web.BaseRequest) -> None:
         while True:
-            if exchange.over.done():  # cut, or the client left, while we connected
+            if exchange.done:  # cut, or the client left, while we connected
                 upstream.give_back(reusable=True)
                 return
             reused = upstream.used
             exchange.attach(upstream)
-            if asking.body:
-                await self._send(exchange, upstream, asking, request)
+            if asked.body:
+                await self._send(exchange, upstream, asked, request)
             else:
                 exchange.request_sent = True
-                upstream.transport.write(asking.head)
-                await exchange.over
-            if not (exchange.error is not None and reused and asking.replayable and exchange.went_unheard):
+                upstream.transport.write(exchange.head)
+                await exchange.over()
+            if not (exchange.error is not None and reused and asked.replayable and exchange.went_unheard):
                 return
             # The Machine closed an idle connection while our request was on its way. Once, on a new one.
             exchange.again()
-            upstream = await self._pool.connect(upstream.slot.endpoint)
+            upstream = await self.pool.connect(upstream.slot.endpoint)
 
-    async def _send(self, exchange: Exchange, upstream: Upstream, asking: Asking, request: web.BaseRequest) -> None:
+    async def _send(self, exchange: Exchange, upstream: Upstream, asked: Asked, request: web.BaseRequest) -> None:
         """Send a request with a body; returns when the exchange is over."""
         transport = upstream.transport
-        if request.content.is_eof() and not asking.expects:  # all of a small body is here
+        if request.content.is_eof() and not asked.expects:  # all of a small body is here
             data = request.content.read_nowait()
             if self._fits(exchange, len(data)):
                 exchange.request_sent = True
-                transport.writelines([asking.head, *_framed(data, asking), *_last(asking)])
-            await exchange.over
+                transport.writelines([exchange.head, *_framed(data, asked), *_last(asked)])
+            await exchange.over()
             return
-        transport.write(asking.head)
+        transport.write(exchange.head)
         encouragement: asyncio.TimerHandle | None = None
-        if asking.expects:
+        if asked.expects:
             loop = asyncio.get_running_loop()
-            encouragement = loop.call_later(self._limits.continue_s, exchange.encourage)
+            encouragement = loop.call_later(self.limits.continue_s, exchange.encourage)
         try:
             async with asyncio.TaskGroup() as tasks:
-                upload = tasks.create_task(self._upload(exchange, upstream, asking, request))
-                await exchange.over
+                upload = tasks.create_task(self._upload(exchange, upstream, asked, request))
+                await exchange.over()
                 upload.cancel()
         finally:
             if encouragement is not None:
                 encouragement.cancel()
 
-    async def _upload(self, exchange: Exchange, upstream: Upstream, asking: Asking, request: web.BaseRequest) -> None:
+    async def _upload(self, exchange: Exchange, upstream: Upstream, asked: Asked, request: web.BaseRequest) -> None:
         """Send the body as it comes, no faster than the Machine takes it. Never raises; is cancelled at the end."""
         content, transport, sent = request.content, upstream.transport, 0
         try:
@@ -126,19 +137,19 @@ class Relay:
                 sent += len(data)
                 if not self._fits(exchange, sent):
                     return
-                transport.writelines(_framed(data, asking))
+                transport.writelines(_framed(data, asked))
                 exchange.uploaded()
                 if upstream.full:
                     await exchange.drained()
         except Exception:  # whatever aiohttp calls it: the client went away within its body
             exchange.client_lost()
             return
-        transport.writelines(_last(asking))
+        transport.writelines(_last(asked))
         exchange.uploaded()
         exchange.request_sent = True
 
     def _fits(self, exchange: Exchange, size: int) -> bool:
-        most = self._limits.max_body_bytes
+        most = self.limits.max_body_bytes
         if most is None or size <= most:
             return True
         exchange.fail(BodyTooLarge(f"the body has more than {most} bytes"))
@@ -146,7 +157,7 @@ class Relay:
 
     def drop_pool(self, endpoint: Endpoint) -> None:
         """Reuse no connection to `endpoint`; call it before its Machine is suspended."""
-        self._pool.drop(endpoint)
+        self.pool.drop(endpoint)
 
     async def close(self) -> None:
         """End everything in progress and close all connections."""
@@ -156,26 +167,41 @@ class Relay:
             self._ticker = None
         for exchange in self.live.all():
             exchange.cut()
-        self._pool.close()
+        self.pool.close()
+        async with self.tasks:
+            pass  # what still connects is cancelled
 
     def _tick(self) -> None:
         """One look at all deadlines; goes on as long as there are any."""
         self._ticker = None
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         for exchange in self.live.all():
             exchange.check(now)
-        self._pool.expire()
+        self.pool.expire()
         nobody = self.live.forget()
-        if not self._closed and not (nobody and self._pool.empty):
-            self._ticker = asyncio.get_running_loop().call_later(self._limits.tick_s, self._tick)
+        if not self._closed and not (nobody and self.pool.empty):
+            self._ticker = asyncio.get_running_loop().call_later(self.limits.tick_s, self._tick)
 
 
-def _framed(data: bytes, asking: Asking) -> list[bytes]:
+def _front_of(request: web.BaseRequest) -> "FrontConnection":
+    return cast("CoreConnection", request.protocol).front
+
+
+def fault_of(request: web.BaseRequest) -> UpstreamError | None:
+    """What the fast lane met with when it tried to have `request` answered; None if it did not try.
+
+    If anything of the request was `sent`, this is its answer: `Relay.relay` refuses to send it again.
+    """
+    asked = _front_of(request).asked
+    return None if asked is None else asked.fault
+
+
+def _framed(data: bytes, asked: Asked) -> list[bytes]:
     """A piece of the request body, in a chunk of its own if there is no length."""
-    if not asking.chunked or not data:
+    if asked.length != CHUNKED or not data:
         return [data]
     return [b"%x\r\n" % len(data), data, b"\r\n"]
 
 
-def _last(asking: Asking) -> list[bytes]:
-    return [] if not asking.chunked else [b"0\r\n\r\n"]
+def _last(asked: Asked) -> list[bytes]:
+    return [] if asked.length != CHUNKED else [b"0\r\n\r\n"]

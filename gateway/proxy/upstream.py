@@ -10,6 +10,7 @@ from gateway.proxy.limits import ProxyLimits
 from provisioner.instance import Endpoint
 
 if TYPE_CHECKING:
+    from gateway.proxy.passage import Passage
     from provisioner.clock import Clock
 
 
@@ -87,7 +88,7 @@ class Upstream(asyncio.Protocol):
 class Slot:
     """All connections to one Endpoint. The one used last is reused first, so that the others may expire."""
 
-    __slots__ = ("_clock", "_dropped", "_idle", "_waiters", "endpoint", "limits", "total")
+    __slots__ = ("_clock", "_idle", "_waiters", "dropped", "endpoint", "limits", "total")
 
     def __init__(self, endpoint: Endpoint, limits: ProxyLimits, clock: "Clock") -> None:
         self.endpoint = endpoint
@@ -96,7 +97,8 @@ class Slot:
         self._clock = clock
         self._idle: list[Upstream] = []
         self._waiters: deque[asyncio.Future[Upstream | None]] = deque()
-        self._dropped = False
+        self.dropped = False
+        """No longer the pool's: nothing of it may be taken."""
 
     @property
     def vacant(self) -> bool:
@@ -111,7 +113,7 @@ class Slot:
         return None
 
     def put(self, upstream: Upstream) -> None:
-        if self._dropped:
+        if self.dropped:
             upstream.transport.abort()
             return
         while self._waiters:
@@ -153,7 +155,7 @@ class Slot:
 
     def drop(self) -> None:
         """Close what is idle, now, and what is in use as soon as it is given back."""
-        self._dropped = True
+        self.dropped = True
         self.expire(before=float("inf"))
 
     def expire(self, *, before: float) -> None:
@@ -174,9 +176,11 @@ class Pool:
     def empty(self) -> bool:
         return not self._slots
 
-    def take(self, endpoint: Endpoint) -> Upstream | None:
-        """An idle connection, if there is one."""
-        slot = self._slots.get(endpoint)
+    def take(self, passage: "Passage") -> Upstream | None:
+        """An idle connection to where `passage` leads, if there is one."""
+        slot = passage.slot
+        if slot is None or slot.dropped:
+            slot = passage.slot = self._slots.get(passage.endpoint)
         return None if slot is None else slot.take()
 
     async def connect(self, endpoint: Endpoint) -> Upstream:
@@ -221,6 +225,7 @@ class Pool:
         for endpoint, slot in list(self._slots.items()):
             slot.expire(before=before)
             if slot.vacant:
+                slot.dropped = True
                 del self._slots[endpoint]
 
     def close(self) -> None:

@@ -9,10 +9,12 @@ import pytest
 import uvloop
 from aiohttp import web
 
+from gateway.proxy.asked import Asked
 from gateway.proxy.errors import UpstreamError
-from gateway.proxy.front import Front
+from gateway.proxy.lane import Lane
 from gateway.proxy.limits import ProxyLimits
 from gateway.proxy.relay import Passage, Relay
+from gateway.proxy.server import Front
 from provisioner.clock import Clock, SystemClock
 from provisioner.instance import Endpoint
 from tests.parts.upstreams import Script, Scripted, scripted
@@ -50,16 +52,22 @@ class Client:
 class Proxy:
     """A Front whose handler relays everything to one upstream."""
 
-    def __init__(self, upstream: Scripted | None, relay: Relay, passage: Passage) -> None:
+    def __init__(self, upstream: Scripted | None, relay: Relay, passage: Passage, *, fast: bool) -> None:
         self.upstream, self.relay, self.passage = upstream, relay, passage
+        self.lane = Lane(relay, self.decide) if fast else None
         self.port = 0
         self.errors: list[UpstreamError] = []
         self.handled = 0
+        """Requests that came to the core."""
         self.touched = 0
         self.own: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]] | None = None
 
     def touch(self) -> None:
         self.touched += 1
+
+    def decide(self, asked: Asked, peer: str) -> Passage | None:
+        assert peer == "127.0.0.1"
+        return None if asked.target.startswith((b"/own", b"/core")) else self.passage
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.handled += 1
@@ -75,8 +83,9 @@ class Proxy:
 class Lab:
     """Opens proxies and clients, and closes them in the end."""
 
-    def __init__(self, stack: AsyncExitStack) -> None:
+    def __init__(self, stack: AsyncExitStack, *, fast: bool) -> None:
         self._stack = stack
+        self.fast = fast
 
     async def proxy(
         self,
@@ -85,12 +94,14 @@ class Lab:
         endpoint: Endpoint | None = None,
         limits: ProxyLimits | None = None,
         clock: Clock | None = None,
+        fast: bool | None = None,
         **passage: object,
     ) -> Proxy:
         upstream = await self._stack.enter_async_context(scripted(script)) if script is not None else None
         target = endpoint or (upstream.endpoint if upstream else Endpoint("127.0.0.1", 1))
         limits = limits or ProxyLimits(tick_s=0.02)
-        made = Proxy(upstream, Relay(limits, clock or SystemClock()), Passage(endpoint=target, key="k"))
+        relay = Relay(limits, clock or SystemClock())
+        made = Proxy(upstream, relay, Passage(endpoint=target, key="k"), fast=self.fast if fast is None else fast)
         made.passage = replace(made.passage, touch=made.touch, **passage)
         await self._stack.enter_async_context(_listening(made, limits))
         return made
@@ -104,7 +115,7 @@ class Lab:
 
 @asynccontextmanager
 async def _listening(proxy: Proxy, limits: ProxyLimits) -> AsyncIterator[None]:
-    front = Front(proxy.handle, limits)
+    front = Front(proxy.handle, limits, lane=proxy.lane)
     server = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
@@ -116,10 +127,11 @@ async def _listening(proxy: Proxy, limits: ProxyLimits) -> AsyncIterator[None]:
         await asyncio.sleep(0)
 
 
-@pytest.fixture
-async def lab() -> AsyncIterator[Lab]:
+@pytest.fixture(params=["core", "fast"])
+async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
+    """Everything that holds for one lane holds for the other."""
     async with AsyncExitStack() as stack:
-        yield Lab(stack)
+        yield Lab(stack, fast=request.param == "fast")
 
 
 async def eventually(condition: Callable[[], object], seconds: float = 5.0) -> None:

@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
+from gateway.proxy.fields import Cookies
 from tests.gateway.proxy.cases import ANSWERS, CHUNK_FAULTS, CHUNKED, OK, POST, REQUESTS, Case, get
 from tests.gateway.proxy.conftest import Lab, Proxy, eventually
 from tests.parts.upstreams import Line
 
-OURS = {"drop_cookies": frozenset({b"jarvis"}), "drop_cookie_prefixes": (b"jarvis-flow-",)}
+OURS = {"ours": Cookies({b"jarvis"}, (b"jarvis-flow-",))}
 
 
 async def proxy_for(lab: Lab, case: Case) -> Proxy:

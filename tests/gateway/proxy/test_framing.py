@@ -32,7 +32,7 @@ def test_any_split_gives_the_same_body_and_the_same_end(
             out, rest = walk.feed(piece)
             passed += out
     assert walk.done
-    assert passed == framed + b"\r\n"
+    assert passed == b"".join(b"%x\r\n%b\r\n" % (len(data), data) for data, _ in chunks) + b"0\r\n\r\n"
     assert rest == behind
     assert walk.payload is not None
     assert b"".join(walk.payload) == b"".join(data for data, _ in chunks)
