@@ -18,8 +18,8 @@ def table(own_boot: float, waits: Mapping[str, Waits]) -> str:
     size = max((len(crowd) for wait in waits.values() for crowd in wait.together), default=0)
     rows = [
         "From a signed-in first visit to the App's first answer, ms; in brackets what is beyond the App's own boot",
-        f"({own_boot * 1e3:.0f} ms, nobody else starting). Fly takes no time here, but it allows an app one new Machine a",
-        "second, to which the gateway keeps: a crowd of newcomers waits for that. A Machine starts our Guard, then the App.",
+        f"({own_boot * 1e3:.0f} ms, nobody else starting). A Machine starts our Guard, which starts the App. Fly takes",
+        "no time here, but allows an app one new Machine a second: a crowd of newcomers waits for that.",
         "",
         f"| system | one person | {size} at once, median | {size} at once, slowest |",
         "|---|---:|---:|---:|",
