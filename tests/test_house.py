@@ -56,6 +56,7 @@ LAWS = {
         "provisioner/store",
         (
             "provisioner.store",
+            "provisioner.audit",
             "provisioner.clock",
             "provisioner.errors",
             "provisioner.instance",
