@@ -43,6 +43,7 @@ from provisioner.parts import LifecycleSettings, Parts
 from provisioner.ports import Guest
 from provisioner.probe import GuardProbe
 from provisioner.store.database import connect
+from provisioner.store.operators import OperatorTable
 from provisioner.store.postgres import PostgresStore
 from provisioner.sweeper import Sweeper, SweepSettings
 from provisioner.tasks import Tasks
@@ -172,6 +173,8 @@ async def running(
             lifecycle=lifecycle,
             clock=clock,
             metrics=metrics,
+            operators=OperatorTable(pool, clock),
+            trail=store,
             token=settings.admin_token.get_secret_value(),
             open_metrics=settings.open_metrics,
         )

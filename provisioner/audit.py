@@ -4,11 +4,11 @@ What it proves: nobody altered, removed or inserted a row behind the database's 
 anew. Whoever owns the database can do just that; against them, note a `Head` elsewhere now and then and ask for it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
 from provisioner.instance import UserId
 
@@ -92,3 +92,22 @@ class Walk:
         for id in self._known:
             if id > head.id:
                 raise Broken(id, "missing; it was noted earlier")
+
+
+class Trail(Protocol):
+    """The log for those who do something without a step of an Instance's life, and for those who read it."""
+
+    async def append_audit(
+        self, actor: str, action: str, user_id: UserId | None, detail: Mapping[str, object] | None = None
+    ) -> None:
+        """Write down what is done. Steps of an Instance write their own rows."""
+
+    async def latest_audit(
+        self,
+        *,
+        user_id: UserId | None = None,
+        since: datetime | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[Entry]:
+        """The newest rows first: about one user, not older than `since`, with a number below `before`."""

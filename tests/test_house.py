@@ -60,6 +60,7 @@ LAWS = {
             "provisioner.clock",
             "provisioner.errors",
             "provisioner.instance",
+            "provisioner.operators",
             "provisioner.ports",
             "sql",
         ),

@@ -1,33 +1,103 @@
-"""Who may use the admin listener: holders of the admin token, compared in constant time."""
+"""The way into the admin listener: who shows a token, may they do this, and it is written down before it is done."""
 
 import hmac
-from hashlib import sha256
 from typing import Final
+from uuid import UUID
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from cachetools import TTLCache
 
+from gateway.admin.rules import HEALTH, METRICS, RULES, Rule
 from gateway.errors import Answer, problem
+from provisioner.audit import Trail
+from provisioner.clock import Clock
+from provisioner.instance import UserId
+from provisioner.operators import TOKEN_PREFIX, Operator, Operators, Role, hash_of
 
 log = structlog.get_logger(__name__)
 
-UNAUTHORIZED: Final = Answer(401, "Not authorised", "Send the admin token as `Authorization: Bearer …`.")
+UNAUTHORIZED: Final = Answer(401, "Not authorised", "Send your admin token as `Authorization: Bearer …`.")
+FORBIDDEN: Final = Answer(403, "Not for your role", "Your token is good, but its role may not do this.")
+BOOTSTRAP: Final = Operator(name="admin", role=Role.OWNER)
+"""Who shows ADMIN_TOKEN: there from the first start on, and when the table of operators cannot be read."""
+LOOKING_S: Final = 60.0
+"""The same operator reading the same again within so many seconds is still the same look, and one row."""
+CALLER: Final[web.RequestKey[Operator]] = web.RequestKey("operator", Operator)
+
+_NOWHERE: Final = Rule(Role.VIEWER, audited=False)
 
 
-def guard(token: str, *, open_paths: frozenset[str]) -> Middleware:
-    """Middleware that lets nobody past without `token`, but for the paths in `open_paths`."""
-    expected = sha256(token.encode()).digest()
+class Doorkeeper:
+    """The middleware of the admin application. One for each listener."""
 
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in open_paths:
+    def __init__(
+        self, *, token: str, operators: Operators, trail: Trail, clock: Clock, open_metrics: bool = False
+    ) -> None:
+        """`open_metrics` lets `/metrics` be read without a token, for scrapers that cannot send one."""
+        self._bootstrap = hash_of(token)
+        self._operators = operators
+        self._trail = trail
+        self._open = frozenset({HEALTH, METRICS} if open_metrics else {HEALTH})
+        self._looks: TTLCache[tuple[str, str], bool] = TTLCache(4096, LOOKING_S, timer=clock.monotonic)
+
+    def middleware(self) -> Middleware:
+        @web.middleware
+        async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+            route = route_of(request)
+            if route in self._open:
+                return await handler(request)
+            caller = await self._caller(request.headers.get("Authorization", ""))
+            if caller is None:
+                log.warning("admin_refused", path=request.path[:200], peer=request.remote)
+                return problem(UNAUTHORIZED)
+            # A path that leads nowhere tells only those who may look that it does.
+            rule = _NOWHERE if request.match_info.http_exception is not None else RULES.get(route)
+            if rule is None or rule.least is None or not caller.role.covers(rule.least):
+                await self._write_down(request, route, caller, "admin_refused")
+                return problem(FORBIDDEN)
+            if rule.audited:
+                await self._write_down(request, route, caller, "admin_read" if route[0] == "GET" else "admin_asked")
+            request[CALLER] = caller
             return await handler(request)
-        scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-        digest = sha256(shown.strip().encode("utf-8", "surrogateescape")).digest()
-        if scheme.lower() != "bearer" or not hmac.compare_digest(digest, expected):
-            log.warning("admin_refused", path=request.path[:200], peer=request.remote)
-            return problem(UNAUTHORIZED)
-        return await handler(request)
 
-    return check
+        return check
+
+    async def _caller(self, authorization: str) -> Operator | None:
+        scheme, _, shown = authorization.partition(" ")
+        shown = shown.strip()
+        if scheme.lower() != "bearer" or not shown:
+            return None
+        shown_hash = hash_of(shown)
+        if hmac.compare_digest(shown_hash, self._bootstrap):
+            return BOOTSTRAP
+        # The database compares hashes of what nobody can guess: how long that takes tells nothing about the token.
+        return await self._operators.bearer(shown_hash) if shown.startswith(TOKEN_PREFIX) else None
+
+    async def _write_down(self, request: web.Request, route: tuple[str, str], caller: Operator, action: str) -> None:
+        """Before it is done: what cannot be written down does not happen."""
+        if action == "admin_read":
+            look = (caller.name, request.path)
+            if look in self._looks:
+                return
+        await self._trail.append_audit(
+            caller.actor, action, _user(request), {"method": request.method[:20], "path": request.path[:200]}
+        )
+        if action == "admin_read":
+            self._looks[look] = True
+
+
+def route_of(request: web.Request) -> tuple[str, str]:
+    """Its method and path as RULES spells them; HEAD is a GET."""
+    resource = request.match_info.route.resource
+    method = "GET" if request.method == "HEAD" else request.method
+    return method, "" if resource is None else resource.canonical
+
+
+def _user(request: web.Request) -> UserId | None:
+    """Whom it is about, if the request says so."""
+    try:
+        return UserId(UUID(request.match_info.get("user_id") or request.query.get("user", "")))
+    except ValueError:
+        return None

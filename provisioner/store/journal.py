@@ -1,11 +1,14 @@
-"""What is only ever written down: how long steps took, and who did what."""
+"""How long steps took, and who did what."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from provisioner.audit import Entry
 from provisioner.instance import UserId
+from provisioner.store import audit
 from provisioner.store.database import Tables, queries
 
 _queries: Final = queries("journal")
@@ -40,3 +43,14 @@ class Journal(Tables):
             detail=json.dumps(dict(detail or {})),
             now=self._clock.now(),
         )
+
+    async def latest_audit(
+        self,
+        *,
+        user_id: UserId | None = None,
+        since: datetime | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> Sequence[Entry]:
+        """See `provisioner.audit.Trail`."""
+        return await audit.latest(self._pool, user_id=user_id, since=since, before=before, limit=limit)

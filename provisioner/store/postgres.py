@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from provisioner.audit import Trail
 from provisioner.clock import Clock
 from provisioner.instance import UserId
 from provisioner.ports import Store
@@ -16,7 +17,7 @@ from provisioner.store.queue import Queue
 
 
 class PostgresStore(Instances, Leases, Queue, Journal):
-    """`ports.Store` on Postgres, and `append_audit` besides.
+    """`ports.Store` and `audit.Trail` on Postgres.
 
     `pool` comes from `database.connect`. `listen_dsn` leads to the same database for `changes`, not through a
     transaction pooler. All times in the rows are `clock`'s.
@@ -35,5 +36,5 @@ class PostgresStore(Instances, Leases, Queue, Journal):
 
 if TYPE_CHECKING:
 
-    def _is_a_store(store: PostgresStore) -> Store:
-        return store
+    def _is_a_store(store: PostgresStore) -> tuple[Store, Trail]:
+        return store, store

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from gateway.admin.routes import AdminApi
 from gateway.observe import Metrics
 from localcloud.database import Database
+from provisioner.store.operators import OperatorTable
 from tests.parts.back import Back, back_of_house, somebody
 
 TOKEN = "an-admin-token-of-enough-length"
@@ -27,6 +28,8 @@ def listener(back: Back, *, open_metrics: bool = False) -> TestServer:
         lifecycle=back.lifecycle,
         clock=back.parts.clock,
         metrics=Metrics(),
+        operators=OperatorTable(back.pool, back.parts.clock),
+        trail=back.store,
         token=TOKEN,
         open_metrics=open_metrics,
     )

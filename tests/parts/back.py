@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -59,6 +60,7 @@ class Back:
     fly: LocalFly
     traffic: ScriptedTraffic
     database: Database
+    pool: Any
 
     async def ready(self, visitor: Visitor, **given: bool) -> Instance:
         """Their Instance, ACTIVE."""
@@ -130,4 +132,4 @@ async def _replica(database: Database, fly: LocalFly, settings: LifecycleSetting
             replica=replica,
         )
         lifecycle = await stack.enter_async_context(Lifecycle(parts))
-        yield Back(parts, lifecycle, store, cloud, fly, traffic, database)
+        yield Back(parts, lifecycle, store, cloud, fly, traffic, database, pool)

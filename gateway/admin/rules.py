@@ -1,0 +1,34 @@
+"""Who may do what on the admin listener: one table, and a test that no route is missing from it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from provisioner.operators import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a route asks of whoever calls it."""
+
+    least: Role | None
+    """None: open to everybody who reaches the listener."""
+    audited: bool = True
+    """False where nothing of any user can be seen."""
+
+
+HEALTH: Final = ("GET", "/healthz")
+METRICS: Final = ("GET", "/metrics")
+
+RULES: Final[dict[tuple[str, str], Rule]] = {
+    HEALTH: Rule(None, audited=False),
+    METRICS: Rule(Role.VIEWER, audited=False),
+    ("GET", "/v1/instances"): Rule(Role.VIEWER),
+    ("GET", "/v1/instances/{user_id}"): Rule(Role.VIEWER),
+    ("POST", "/v1/instances/{user_id}/{action}"): Rule(Role.OPERATOR),
+    ("DELETE", "/v1/instances/{user_id}"): Rule(Role.OWNER),  # their disk goes with it
+    ("GET", "/v1/audit"): Rule(Role.VIEWER),
+    ("GET", "/v1/operators"): Rule(Role.OWNER),
+    ("POST", "/v1/operators"): Rule(Role.OWNER),
+    ("DELETE", "/v1/operators/{name}"): Rule(Role.OWNER),
+}
+"""By method and path as aiohttp writes it. What is not here is refused to everybody."""
