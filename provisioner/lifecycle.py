@@ -242,9 +242,21 @@ class Lifecycle:
     ) -> Instance:
         if user_id in self._sleepers or user_id in self._jobs:
             raise Moved(f"{user_id} is being worked on")
-        work = self._put_down(user_id, goal, actor=actor, grace=grace, why=why)
-        task = self._work.begin(work, name=f"put-down:{user_id}")
-        self._sleepers[user_id] = task
+
+        async def put_down() -> Instance:
+            async with self._parts.working_on(user_id) as lease:
+                instance = await self._parts.store.find(user_id)
+                if instance is None or lease is None:
+                    raise Moved(f"{user_id} has no Instance" if lease else f"another replica works on {user_id}")
+                return await PutDown(self._parts, lease, actor=actor).sleep(instance, goal, grace=grace, why=why)
+
+        def over(task: asyncio.Task[Instance]) -> None:
+            del self._sleepers[user_id]  # not in the task itself: one that is cancelled at once never runs
+            if not task.cancelled():
+                task.exception()  # heard, even if whoever asked has left
+
+        task = self._sleepers[user_id] = self._work.begin(put_down(), name=f"put-down:{user_id}")
+        task.add_done_callback(over)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -252,27 +264,10 @@ class Lifecycle:
                 raise Moved(f"{user_id} was woken again") from None
             raise
 
-    async def _put_down(
-        self,
-        user_id: UserId,
-        goal: Literal[State.SUSPENDED, State.STOPPED],
-        *,
-        actor: str,
-        grace: timedelta,
-        why: str,
-    ) -> Instance:
-        try:
-            async with self._parts.working_on(user_id) as lease:
-                instance = await self._parts.store.find(user_id)
-                if instance is None or lease is None:
-                    raise Moved(f"{user_id} has no Instance" if lease else f"another replica works on {user_id}")
-                return await PutDown(self._parts, lease, actor=actor).sleep(instance, goal, grace=grace, why=why)
-        finally:
-            del self._sleepers[user_id]
-
     async def _end_sleeper(self, user_id: UserId) -> None:
         """A visitor is here: whoever puts this Instance to sleep stops where they are; the record says where."""
         sleeper = self._sleepers.get(user_id)
         if sleeper is not None:
             sleeper.cancel()
             await asyncio.wait({sleeper})
+            await asyncio.sleep(0)  # its farewell runs before us, so that we find no trace of it

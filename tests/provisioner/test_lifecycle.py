@@ -149,6 +149,17 @@ async def test_a_visit_while_it_goes_to_sleep_wakes_it_at_once(back: Back) -> No
         await going
 
 
+async def test_a_sleep_that_is_overtaken_before_it_began_leaves_no_trace(back: Back) -> None:
+    ada = somebody()
+    await back.ready(ada)
+    going = asyncio.create_task(back.lifecycle.suspend(ada.user_id, actor="test"))
+    await asyncio.sleep(0)  # asked for, not begun
+    assert (await back.ready(ada)).state is State.ACTIVE
+    with pytest.raises(Moved):
+        await going
+    assert (await back.lifecycle.suspend(ada.user_id, actor="test")).state is State.SUSPENDED
+
+
 async def test_a_hit_within_the_grace_keeps_it_awake(back: Back) -> None:
     ada = somebody()
     await back.ready(ada)
