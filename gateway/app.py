@@ -11,6 +11,12 @@ from typing import Any, Final
 import structlog
 from aiohttp import web
 
+from gateway.account.book import Book
+from gateway.account.csrf import FormTokens
+from gateway.account.deeds import Deeds
+from gateway.account.door import AccountDoor
+from gateway.account.eraser import Eraser
+from gateway.account.origin import AccountHost
 from gateway.activity import Activity
 from gateway.admin.routes import AdminApi
 from gateway.broker import broker_application
@@ -21,6 +27,7 @@ from gateway.lane import FastGate
 from gateway.listen import bind, url_of
 from gateway.lobby import Lobby
 from gateway.observe import Metrics
+from gateway.pages.account import AccountPages
 from gateway.pages.plans import PLANS
 from gateway.pages.render import Pages
 from gateway.places import Places, Room
@@ -30,9 +37,11 @@ from gateway.proxy.relay import Relay
 from gateway.proxy.server import Front
 from gateway.public import Public
 from gateway.request import client_ip
+from gateway.session.admissions import Mode, Rules
 from gateway.session.room import open_session_room
 from gateway.session.settings import SessionSettings
 from gateway.settings import Settings
+from gateway.severance import Severance
 from gateway.traffic import OpenTraffic
 from provisioner.clock import Clock, SystemClock
 from provisioner.fly.client import FlyClient
@@ -42,7 +51,7 @@ from provisioner.lifecycle import Lifecycle
 from provisioner.parts import LifecycleSettings, Parts
 from provisioner.ports import Guest
 from provisioner.probe import GuardProbe
-from provisioner.store.database import connect
+from provisioner.store.database import connect, queries
 from provisioner.store.operators import OperatorTable
 from provisioner.store.postgres import PostgresStore
 from provisioner.sweeper import Sweeper, SweepSettings
@@ -119,17 +128,14 @@ async def running(
         in_background("sessions", room.watch(dsn))
         in_background("sweeper", Sweeper(parts, lifecycle, _sweep(settings)).run())
         in_background("app", _ensure_app(cloud, settings, clock))
-
-        def cut_off(session: bytes | None) -> None:
-            if session is not None:  # signed out, on whichever replica: nothing of it goes on here
-                tasks.begin(relay.live.cut(session), name="cut-off")
-
-        room.sessions.when_ended(cut_off)
+        eraser = Eraser(Book(pool, queries("account")), lifecycle, room.supabase, clock)
+        in_background("eraser", eraser.run())
+        in_background("severance", Severance(relay.live, room.sessions, room.personal, room.admissions, clock).run())
         places = Places(
             per_user=Room(requests=settings.hold_per_user, body_bytes=settings.hold_bytes_per_user),
             total=Room(requests=settings.hold_total, body_bytes=settings.hold_bytes_total),
         )
-        names = room.sessions.names
+        realms = (room.sessions.names, room.account_sessions.names)
         gate = Gate(
             parts=parts,
             lifecycle=lifecycle,
@@ -144,15 +150,28 @@ async def running(
                 open_per_user=settings.open_per_user,
                 read_ahead=2 * limits.read_buffer,
                 scheme=settings.public_url.partition(":")[0],
-                drop_cookies=frozenset(name.lower().encode() for name in names.exact),
-                drop_cookie_prefixes=(names.flow_prefix.lower().encode(),),
+                drop_cookies=frozenset(name.lower().encode() for realm in realms for name in realm.exact),
+                drop_cookie_prefixes=tuple(realm.flow_prefix.lower().encode() for realm in realms),
             ),
+        )
+        lobby = Lobby(lifecycle, directory, store, clock, pages, leaving=lambda: health.draining)
+        account = AccountDoor(
+            host=AccountHost(settings.account_url),
+            sessions=room.account_sessions,
+            signin=room.account_signin,
+            deeds=Deeds(room.account_sessions, room.personal, Book(pool, queries("account")), eraser, clock),
+            forms=FormTokens(settings.gateway_master_keys),
+            pages=AccountPages(pages),
+            machine=lobby.machine,
+            app_url=settings.public_url,
+            keeps_login=not room.supabase.may_delete,
         )
         public = Public(
             sessions=room.sessions,
             signin=room.signin,
+            account=account,
             gate=gate,
-            lobby=Lobby(lifecycle, directory, store, clock, pages, leaving=lambda: health.draining),
+            lobby=lobby,
             pages=pages,
             health=health,
             metrics=metrics,
@@ -165,6 +184,7 @@ async def running(
             clock=clock,
             metrics=metrics,
             client_ip_header=settings.client_ip_header,
+            elsewhere=account.is_for,
         )
         lane = Lane(relay, fast.decide, fast.failed) if settings.proxy_lane == "fast" else None
         metrics.watch(held=lambda: places.held, exchanges=lambda: len(relay.live.all()))
@@ -281,6 +301,12 @@ def _sweep(settings: Settings) -> SweepSettings:
 def _session(settings: Settings) -> SessionSettings:
     return SessionSettings(
         public_origin=settings.public_url,
+        account_origin=settings.account_url,
+        rules=Rules(
+            mode=Mode(settings.signup_mode),
+            allow=frozenset(name.strip().lower() for name in settings.signup_allow.split(",") if name.strip()),
+            cap=settings.users_cap,
+        ),
         supabase_url=settings.supabase_url,
         publishable_key=settings.supabase_publishable_key.get_secret_value(),
         secret_key=settings.supabase_secret_key.get_secret_value() if settings.supabase_secret_key else None,

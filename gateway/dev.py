@@ -67,6 +67,7 @@ async def local_system(
             local_auth(
                 data_dir / "auth",
                 site_url=public_url,
+                allow=[f"http://account.localhost:{urlsplit(public_url).port}/auth/callback*"],
                 port=ports.usual("auth"),
                 publishable_key=kept["publishable_key"],
                 secret_key=kept["secret_key"],

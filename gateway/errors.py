@@ -11,8 +11,9 @@ from aiohttp import web
 from gateway.pages.render import Page, Pages
 from gateway.proxy import errors as proxy
 from gateway.request import Kind
-from gateway.session.failures import SignInFailed
-from gateway.session.identity import NotSameOrigin, NotSignedIn, SessionError, SignInUnavailable
+from gateway.session.admissions import NotAdmitted
+from gateway.session.failures import BY_STANDING, WORDS, SignInFailed
+from gateway.session.identity import NotSameOrigin, NotSignedIn, OutOfScope, SessionError, SignInUnavailable
 from provisioner import errors as behind
 
 
@@ -48,6 +49,7 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
     NotSignedIn: Answer(401, "Not signed in", "Sign in, or send a valid access token."),
     SignInUnavailable: Answer(503, "Sign-in does not answer right now", "We cannot tell who you are at the moment.", 5),
     NotSameOrigin: Answer(403, "Not from here", "This can only be asked from our own pages."),
+    OutOfScope: Answer(403, "Not with this token", "The access token was not made for this. Make another one."),
     SessionError: Answer(500, "Something went wrong with your session", "Please sign in again."),
     TooManyHeld: Answer(503, "Too many requests are waiting", "Your machine is starting. " + _BUSY, 2),
     TooManyOpen: Answer(429, "Too many at once", "You have very many requests and streams open. Close some tabs.", 5),
@@ -85,6 +87,9 @@ def answer_for(fault: BaseException) -> Answer:
     """The row of the table for `fault`; UNEXPECTED for what nobody raised on purpose."""
     if isinstance(fault, SignInFailed):
         return Answer(fault.status, fault.title, fault.words, fault.retry_after)
+    if isinstance(fault, NotAdmitted):
+        wording = WORDS[BY_STANDING[fault.standing]]
+        return Answer(wording.status, wording.title, wording.words)
     if isinstance(fault, behind.ProvisioningFailed):
         return Answer(503, "Your machine could not be made yet", f"{fault.cause} We keep trying.", 10)
     if isinstance(fault, behind.CloudError) and type(fault) not in ANSWERS:

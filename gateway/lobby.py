@@ -55,6 +55,10 @@ class Lobby:
         waiting = await self._store.waiting(user_id) if instance and instance.state is State.FAILED else None
         return view_of(instance, job, waiting, usual, self._clock)
 
+    async def machine(self, user_id: UserId) -> InstanceView | None:
+        """The same, None for whoever has none."""
+        return None if await self._directory.find(user_id) is None else await self.view(user_id)
+
     async def loading(self, visitor: Visitor, target: str, diagnostic_id: str) -> web.Response:
         """The loading page, for the URL `target` that a navigation asked for."""
         view = await self.view(visitor.user_id)

@@ -8,6 +8,7 @@ from uuid import uuid4
 import structlog
 from aiohttp import web
 
+from gateway.account.door import AccountDoor
 from gateway.errors import NoSuchPage, of_page, respond
 from gateway.gate import Gate
 from gateway.health import Health
@@ -20,6 +21,7 @@ from gateway.request import Kind, client_ip, is_reserved, kind_of
 from gateway.session.failures import WORDS
 from gateway.session.failures import kind_of as failure_in
 from gateway.session.identity import Identity, NotSignedIn
+from gateway.session.personal import Scope
 from gateway.session.sessions import Sessions
 from gateway.session.signin import SignIn
 from provisioner.errors import ProvisioningFailed, WakeExpired
@@ -39,6 +41,7 @@ class Public:
         *,
         sessions: Sessions,
         signin: SignIn,
+        account: AccountDoor,
         gate: Gate,
         lobby: Lobby,
         pages: Pages,
@@ -47,6 +50,7 @@ class Public:
         client_ip_header: str,
     ) -> None:
         self._sessions = sessions
+        self._account = account
         self._gate = gate
         self._lobby = lobby
         self._pages = pages
@@ -67,6 +71,9 @@ class Public:
         """The answer to any request; failures come out as answers too, never as exceptions."""
         kind = kind_of(request.method, request.headers)
         try:
+            if self._account.is_for(request.host):
+                self._metrics.own.inc()
+                return await self._account.handle(request)
             fault = fault_of(request)
             if fault is not None and fault.sent:
                 raise fault  # the fast lane had sent it to the Machine, and no answer came
@@ -89,6 +96,7 @@ class Public:
             identity = await self._identity(request)
         except NotSignedIn as stranger:
             return self._stranger(request, kind, stranger)
+        identity.require(Scope.APP)
         if fault_of(request) is None:  # else the fast lane counted it
             self._metrics.passed.inc()
         return await self._gate.pass_through(
@@ -105,6 +113,7 @@ class Public:
 
     async def _visitor(self, request: web.BaseRequest) -> Visitor:
         identity = await self._identity(request)
+        identity.require(Scope.READ)
         return Visitor(identity.user_id, identity.email)
 
     def _stranger(self, request: web.BaseRequest, kind: Kind, stranger: NotSignedIn) -> web.Response:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -53,6 +53,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     public_url: Origin = Field(description="The one origin that everybody uses, e.g. https://my-jarvis.app.")
+    account_host: str = Field(
+        default="",
+        pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)*)?$",
+        description="Host name of the account pages, on the same listener and port. Empty: `account.` before the public"
+        " host (`account.localhost` on this machine). It must never serve anything else.",
+    )
     supabase_url: Origin = Field(description="The Supabase project, https://<ref>.supabase.co.")
     supabase_publishable_key: SecretStr = Field(description="The project's `sb_publishable_…` key.")
     supabase_secret_key: SecretStr | None = Field(
@@ -154,6 +160,20 @@ class Settings(BaseSettings):
     session_days: float = Field(default=30, gt=0, description="Days without a visit after which a session ends.")
     session_max_days: float = Field(default=90, gt=0, description="Days after which a session ends in any case.")
 
+    signup_mode: Literal["open", "invite", "allow-list", "paid"] = Field(
+        default="open",
+        description="Who gets in without being asked about: everybody, nobody, those in SIGNUP_ALLOW, those with a paid"
+        " plan. Everybody else waits until the operator lets them in.",
+    )
+    signup_allow: str = Field(
+        default="",
+        description="E-mail addresses and domains, joined by commas, that get in under every mode. Only as good as the"
+        " sign-in's word for the address: keep unverified addresses off at Supabase.",
+    )
+    users_cap: int | None = Field(
+        default=None, ge=0, description="Users let in by themselves, at most; more wait. The operator may let in more."
+    )
+
     public_listen: str = Field(default="[::]:8080", description="host:port of the public listener.")
     admin_listen: str = Field(default="[::]:9090", description="host:port of the admin listener. Never make it public.")
     broker_listen: str = Field(default="[::]:8081", description="host:port where Machines will reach the LLM broker.")
@@ -174,6 +194,20 @@ class Settings(BaseSettings):
     )
     log_format: Literal["json", "console"] = Field(default="json", description="`console` is for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+
+    @model_validator(mode="after")
+    def _two_origins(self) -> "Settings":
+        if urlsplit(self.account_url).hostname == urlsplit(self.public_url).hostname:
+            raise ValueError("ACCOUNT_HOST must not be the host of PUBLIC_URL: Machines' pages live there")
+        return self
+
+    @property
+    def account_url(self) -> str:
+        """The origin of the account pages."""
+        parts = urlsplit(self.public_url)
+        local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+        host = self.account_host or ("account.localhost" if local else f"account.{parts.hostname}")
+        return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 
     @classmethod
     def settings_customise_sources(

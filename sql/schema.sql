@@ -63,6 +63,26 @@ $$;
 comment on function gateway.announce_session_end() is 'A sign-out here ends the session in every replica''s memory.';
 revoke all on function gateway.announce_session_end() from public;
 
+create function gateway.announce_token_end() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  perform pg_catalog.pg_notify('token_ended', old.id);
+  return null;
+end
+$$;
+comment on function gateway.announce_token_end() is 'A revoked token opens nothing from now on, on any replica.';
+revoke all on function gateway.announce_token_end() from public;
+
+create function gateway.announce_standing() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  perform pg_catalog.pg_notify('standing_changed', coalesce(new.user_id, old.user_id)::text);
+  return null;
+end
+$$;
+comment on function gateway.announce_standing() is 'Whether a user may come in has to be asked anew, on every replica.';
+revoke all on function gateway.announce_standing() from public;
+
 create function gateway.refuse_change() returns trigger
 language plpgsql set search_path = '' as $$
 begin
@@ -261,13 +281,16 @@ create table gateway.sessions (
   expires_at timestamptz not null,
   user_agent text,
   ip inet,
+  realm text not null default 'public',
 
-  constraint sessions_id_hash_is_sha256 check (octet_length(id_hash) = 32)
+  constraint sessions_id_hash_is_sha256 check (octet_length(id_hash) = 32),
+  constraint sessions_realm_known check (realm in ('public', 'account'))
 );
 comment on table gateway.sessions is 'Who is signed in on which browser.';
 comment on column gateway.sessions.id_hash is 'SHA-256 of the cookie''s value: this table alone opens no session.';
 comment on column gateway.sessions.access_token is 'Encrypted by the gateway, like refresh_token.';
 comment on column gateway.sessions.claims is 'The verified claims of the access token, as of the latest refresh.';
+comment on column gateway.sessions.realm is 'The origin whose cookie it is; one origin''s cookie is worth nothing at the other.';
 
 create index sessions_by_user on gateway.sessions (user_id);
 create index sessions_by_supabase_session on gateway.sessions (supabase_session_id);
@@ -277,6 +300,77 @@ create trigger announce_end after delete on gateway.sessions
   for each row execute function gateway.announce_session_end();
 
 grant select, insert, update, delete on gateway.sessions to jarvis_gateway;
+
+-- gateway.access_tokens -----------------------------------------------------------------------------------------------
+
+create table gateway.access_tokens (
+  id text not null constraint access_tokens_pkey primary key,
+  user_id uuid not null,
+  email text not null,
+  name text not null,
+  secret_hash bytea not null,
+  scopes text[] not null,
+  created_at timestamptz not null default now(),
+  expires_at timestamptz not null,
+  last_used_at timestamptz,
+
+  constraint access_tokens_secret_hash_is_sha256 check (octet_length(secret_hash) = 32),
+  constraint access_tokens_scopes_known check (cardinality(scopes) > 0 and scopes <@ array['app', 'read']),
+  constraint access_tokens_end check (expires_at <= created_at + interval '366 days')
+);
+comment on table gateway.access_tokens is 'Personal access tokens: what a user gave to programs of theirs.';
+comment on column gateway.access_tokens.secret_hash is 'SHA-256 of the secret part: this table alone opens nothing.';
+
+create index access_tokens_by_user on gateway.access_tokens (user_id);
+
+create trigger announce_end after delete on gateway.access_tokens
+  for each row execute function gateway.announce_token_end();
+
+grant select, insert, update, delete on gateway.access_tokens to jarvis_gateway;
+
+-- gateway.signups -----------------------------------------------------------------------------------------------------
+
+create table gateway.signups (
+  user_id uuid not null constraint signups_pkey primary key,
+  email text not null,
+  status text not null,
+  created_at timestamptz not null default now(),
+  decided_at timestamptz,
+  decided_by text,
+
+  constraint signups_status_known check (status in ('waiting', 'admitted', 'refused', 'suspended'))
+);
+comment on table gateway.signups is 'Who ever asked to come in, and what became of it.';
+comment on column gateway.signups.decided_by is 'The rule that let them in, or the operator who decided.';
+
+create index signups_by_status on gateway.signups (status, created_at, user_id);
+
+create trigger announce_standing after update or delete on gateway.signups
+  for each row execute function gateway.announce_standing();
+
+grant select, insert, update, delete on gateway.signups to jarvis_gateway;
+
+-- gateway.deletions ---------------------------------------------------------------------------------------------------
+
+create table gateway.deletions (
+  user_id uuid not null constraint deletions_pkey primary key,
+  email text,
+  requested_at timestamptz not null default now(),
+  next_try_at timestamptz not null,
+  tries integer not null default 0,
+  error text,
+  finished_at timestamptz,
+
+  constraint deletions_forget_the_email check (finished_at is null or email is null)
+);
+comment on table gateway.deletions is 'Accounts on their way out, and the ids of those that are gone: their tokens may live an hour longer.';
+
+create index deletions_due on gateway.deletions (next_try_at) where finished_at is null;
+
+create trigger announce_standing after insert on gateway.deletions
+  for each row execute function gateway.announce_standing();
+
+grant select, insert, update, delete on gateway.deletions to jarvis_gateway;
 
 -- gateway.instance_leases ---------------------------------------------------------------------------------------------
 

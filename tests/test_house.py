@@ -47,6 +47,19 @@ LAWS = {
             "provisioner.store.statements",
         ),
     ),
+    "account pages know sessions and use cases, and no proxy: nothing of theirs reaches a Machine": (
+        "gateway/account",
+        (
+            "gateway.account",
+            "gateway.errors",
+            "gateway.pages",
+            "gateway.session",
+            "provisioner.clock",
+            "provisioner.errors",
+            "provisioner.instance",
+            "provisioner.lifecycle",
+        ),
+    ),
     "pages show what they are handed": ("gateway/pages", ("gateway.pages", "provisioner.instance")),
     "the Fly adapter knows the domain and no other adapter": (
         "provisioner/fly",

@@ -125,6 +125,10 @@ class Pages:
             code=status,
         )
 
+    def still(self, template: str, status: int, more: Mapping[str, str], **given: Any) -> Page:
+        """A page without script, from a template of ours; `more` headers win over the usual ones."""
+        return self._page(template, status, {**self._still, **more}, **given)
+
     def _on_the_way(
         self,
         template: str,

@@ -13,11 +13,19 @@ import secrets
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from typing import Final
 
 FLOW_ID_LENGTH: Final = 8
 _SESSION_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 _FLOW_ID = re.compile(rf"[A-Za-z0-9_-]{{{FLOW_ID_LENGTH}}}")
+
+
+class Realm(StrEnum):
+    """Whose pages a cookie is for. Machines' pages share the public origin; they must be nobody at the other."""
+
+    PUBLIC = "public"
+    ACCOUNT = "account"
 
 
 class Ambiguous(ValueError):
@@ -36,11 +44,13 @@ class CookieNames:
     last_user: str
     """A keyed hash of who last signed in here, so that nothing of theirs is left for somebody else."""
     secure: bool
+    realm: Realm
 
     @classmethod
-    def for_scheme(cls, *, secure: bool) -> "CookieNames":
+    def for_scheme(cls, *, secure: bool, realm: Realm = Realm.PUBLIC) -> "CookieNames":
         prefix = "__Host-jarvis" if secure else "jarvis"
-        return cls(prefix, f"{prefix}-flow-", f"{prefix}-loop", f"{prefix}-last", secure)
+        prefix += "" if realm is Realm.PUBLIC else f"-{realm}"
+        return cls(prefix, f"{prefix}-flow-", f"{prefix}-loop", f"{prefix}-last", secure, realm)
 
     @property
     def exact(self) -> frozenset[str]:
@@ -82,9 +92,13 @@ def new_session_id() -> str:
     return secrets.token_urlsafe(32)
 
 
-def hash_of(cookie_id: str) -> bytes:
-    """What is stored and compared instead of the id: who reads the table cannot become anybody."""
-    return hashlib.sha256(cookie_id.encode()).digest()
+def hash_of(cookie_id: str, realm: Realm = Realm.PUBLIC) -> bytes:
+    """What is stored and compared instead of the id: who reads the table cannot become anybody.
+
+    It depends on the realm, so that an id of one origin is no id at the other.
+    """
+    mark = b"" if realm is Realm.PUBLIC else f"{realm}:".encode()
+    return hashlib.sha256(mark + cookie_id.encode()).digest()
 
 
 def set_cookie(name: str, value: str, names: CookieNames, *, max_age: timedelta) -> str:

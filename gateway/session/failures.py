@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import quote
 
+from gateway.session.admissions import Standing
 from gateway.session.identity import SessionError
 from gateway.session.next import HOME
 
@@ -24,6 +25,10 @@ class Kind(StrEnum):
     BUSY = "busy"
     UNAVAILABLE = "unavailable"
     LOOP = "loop"
+    WAITING_LIST = "waiting_list"
+    REFUSED = "refused"
+    SUSPENDED = "suspended"
+    LEAVING = "leaving"
     FAILED = "failed"
 
 
@@ -71,9 +76,35 @@ WORDS: Final[Mapping[Kind, Wording]] = {
         "privacy extension, blocked cookies, a private window), its clock is wrong, or the page you want keeps sending "
         "you here. Allow cookies for this site, or open its first page instead.",
     ),
+    Kind.WAITING_LIST: Wording(
+        403,
+        "You are on the waiting list",
+        "We let people in little by little. Your place is kept under the address you signed in with: there is nothing "
+        "more to do. Sign in again any time to see whether it is your turn.",
+    ),
+    Kind.REFUSED: Wording(
+        403, "This account was not let in", "Whoever runs this service decided so. If that is a mistake, write to them."
+    ),
+    Kind.SUSPENDED: Wording(
+        403,
+        "Your account is suspended",
+        "Nothing on your machine was deleted. Please write to whoever runs this service to have it opened again.",
+    ),
+    Kind.LEAVING: Wording(
+        403,
+        "Your account is being deleted",
+        "It takes a minute until everything is gone. After that you may sign up again and start afresh.",
+    ),
     Kind.FAILED: Wording(
         502, "Sign-in did not work", "Google or our sign-in service reported a problem. Please try again."
     ),
+}
+
+BY_STANDING: Final[Mapping[Standing, Kind]] = {
+    Standing.WAITING: Kind.WAITING_LIST,
+    Standing.REFUSED: Kind.REFUSED,
+    Standing.SUSPENDED: Kind.SUSPENDED,
+    Standing.LEAVING: Kind.LEAVING,
 }
 
 RETRY_AFTER: Final[Mapping[Kind, int]] = {Kind.BUSY: 60, Kind.UNAVAILABLE: 10, Kind.LOOP: 60}  # seconds

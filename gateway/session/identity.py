@@ -15,11 +15,18 @@ class Identity:
     user_id: UserId
     email: str
     """As Supabase knows it; "" for an account without one. For showing, never for deciding."""
-    supabase_session_id: UUID
+    supabase_session_id: UUID | None
     session: bytes | None
-    """Hash of our session's id; None when the proof was a bearer token."""
+    """What ends it: the hash of our session's id, or a mark of a personal token. None for a token of Supabase's."""
     expires_at: datetime
     """The end of the access token behind it. A session is renewed without its streams noticing."""
+    scopes: frozenset[str] | None = None
+    """What a personal token may be used for; None for every other proof: anything."""
+
+    def require(self, scope: str) -> None:
+        """Raises OutOfScope."""
+        if self.scopes is not None and scope not in self.scopes:
+            raise OutOfScope(scope)
 
 
 class Reason(StrEnum):
@@ -54,6 +61,10 @@ class SignInUnavailable(SessionError):
     def __init__(self, cause: str, *, retry_after: float = 5) -> None:
         super().__init__(cause)
         self.cause, self.retry_after = cause, retry_after
+
+
+class OutOfScope(SessionError):
+    """A personal access token that was not made for this."""
 
 
 class NotSameOrigin(SessionError):

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from gateway.session.claims import Claims
+from gateway.session.cookie import Realm
 from gateway.session.identity import Identity, SignInUnavailable
 from gateway.session.supabase import Granted
 from gateway.session.vault import Unsealable, Vault
@@ -60,6 +61,19 @@ class Ended:
     access_expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What users may see of a session of theirs."""
+
+    id_hash: bytes
+    realm: Realm
+    created_at: datetime
+    last_seen_at: datetime
+    expires_at: datetime
+    user_agent: str | None
+    ip: str | None
+
+
 class Records:
     """The table of sessions. Every call may raise SignInUnavailable."""
 
@@ -78,8 +92,9 @@ class Records:
         expires_at: datetime,
         user_agent: str | None,
         ip: str | None,
+        realm: Realm = Realm.PUBLIC,
     ) -> Record:
-        async with _in_words():
+        async with in_words():
             await self._sql.insert_session(
                 self._pool,
                 **self._columns(id_hash, claims, granted),
@@ -88,11 +103,12 @@ class Records:
                 expires_at=expires_at,
                 user_agent=user_agent,
                 ip=ip,
+                realm=realm,
             )
         return _record(id_hash, claims, granted, expires_at=expires_at, ip=ip)
 
     async def read(self, id_hash: bytes) -> Record | None:
-        async with _in_words():
+        async with in_words():
             return self._open(await self._sql.read_session(self._pool, id_hash=id_hash))
 
     @asynccontextmanager
@@ -102,7 +118,7 @@ class Records:
         An exception out of the block undoes its writes. None if there is no such row.
         """
         async with (
-            _in_words(ANSWER_WITHIN + LOCK_WAIT * 2),
+            in_words(ANSWER_WITHIN + LOCK_WAIT * 2),
             self._pool.acquire() as connection,
             connection.transaction(),
         ):
@@ -112,7 +128,7 @@ class Records:
 
     async def delete(self, id_hash: bytes) -> Ended | None:
         """The session that ended now; None if it was gone already. Every replica hears of it."""
-        async with _in_words():
+        async with in_words():
             row = await self._sql.delete_session(self._pool, id_hash=id_hash)
         if row is None:
             return None
@@ -122,21 +138,31 @@ class Records:
             access_expires_at=row["access_expires_at"],
         )
 
+    async def of_user(self, user_id: UserId, *, now: datetime) -> Sequence[Seen]:
+        """The user's sessions, the one used last first."""
+        async with in_words():
+            rows = self._sql.sessions_of_user(self._pool, user_id=user_id, now=now)
+            return [Seen(**{**row, "realm": Realm(row["realm"])}) async for row in rows]
+
+    async def is_users(self, id_hash: bytes, user_id: UserId) -> bool:
+        async with in_words():
+            return bool(await self._sql.session_is_users(self._pool, id_hash=id_hash, user_id=user_id))
+
     async def delete_user(self, user_id: UserId) -> None:
         """End every session of the user."""
-        async with _in_words():
+        async with in_words():
             await self._sql.delete_sessions_of_user(self._pool, user_id=user_id)
 
     async def see(self, seen: Mapping[bytes, datetime], *, idle: timedelta, absolute: timedelta) -> None:
         """Write when sessions were last used, and move their sliding end."""
-        async with _in_words():
+        async with in_words():
             await self._sql.see_sessions(
                 self._pool, hashes=list(seen), ats=list(seen.values()), idle=idle, absolute=absolute
             )
 
     async def sweep(self, *, now: datetime) -> None:
         """Delete some of the sessions whose life is over."""
-        async with _in_words():
+        async with in_words():
             await self._sql.sweep_sessions(self._pool, now=now)
 
     def seal(self, text: str, id_hash: bytes) -> bytes:
@@ -199,6 +225,10 @@ class LockedRecord:
     async def delete(self) -> None:
         await self._sql.delete_session(self._connection, id_hash=self.record.id_hash)
 
+    async def delete_all_of_user(self) -> None:
+        """The account is gone or banned: nothing that was ever given to it opens anything any more."""
+        await self._sql.shut_out(self._connection, user_id=self.record.user_id)
+
 
 def _record(id_hash: bytes, claims: Claims, granted: Granted, *, expires_at: datetime, ip: str | None) -> Record:
     return Record(
@@ -215,7 +245,8 @@ def _record(id_hash: bytes, claims: Claims, granted: Granted, *, expires_at: dat
 
 
 @asynccontextmanager
-async def _in_words(within: timedelta = ANSWER_WITHIN) -> AsyncIterator[None]:
+async def in_words(within: timedelta = ANSWER_WITHIN) -> AsyncIterator[None]:
+    """A block in which the database's failures become SignInUnavailable."""
     try:
         async with asyncio.timeout(within.total_seconds()):
             yield

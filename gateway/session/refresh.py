@@ -11,6 +11,7 @@ from gateway.session.identity import NotSignedIn, Reason, SessionError, SignInUn
 from gateway.session.memory import refresh_at
 from gateway.session.records import Record, Records
 from gateway.session.supabase import (
+    USER_IS_GONE,
     Contended,
     Granted,
     SessionDead,
@@ -69,7 +70,7 @@ class Refresher:
                 try:
                     granted = await self._ask(row.record)
                 except SessionDead as dead:
-                    await row.delete()
+                    await (row.delete_all_of_user() if dead.code in USER_IS_GONE else row.delete())
                     news: SessionError = NotSignedIn(Reason.REVOKED, dead.code)
                 else:
                     try:

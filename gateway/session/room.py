@@ -4,11 +4,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from aiohttp import web
 
+from gateway.session.admissions import Admissions
+from gateway.session.bearers import Bearers
 from gateway.session.claims import Trust
 from gateway.session.jwks import KeyRing
+from gateway.session.personal import PersonalTokens
 from gateway.session.records import Records
 from gateway.session.sessions import Sessions
 from gateway.session.settings import SessionSettings
@@ -16,7 +20,7 @@ from gateway.session.signin import SignIn
 from gateway.session.supabase import SupabaseAuth, pool
 from gateway.session.token import Tokens
 from gateway.session.vault import Vault
-from gateway.session.watch import watch
+from gateway.session.watch import STANDINGS, TOKENS, watch
 from provisioner.clock import Clock
 
 
@@ -26,12 +30,28 @@ class SessionRoom:
 
     sessions: Sessions
     signin: SignIn
+    account_sessions: Sessions
+    """Of the account origin: other cookies, other ids, no tokens."""
+    account_signin: SignIn
+    personal: PersonalTokens
+    admissions: Admissions
+    supabase: SupabaseAuth
     _settings: SessionSettings
     _clock: Clock
 
     async def watch(self, dsn: str) -> None:
         """The room's background work, on a connection of its own to `dsn`. Runs until cancelled."""
-        await watch(self.sessions, dsn, clock=self._clock, seen_every=self._settings.seen_every)
+        await watch(
+            self.sessions,
+            dsn,
+            clock=self._clock,
+            seen_every=self._settings.seen_every,
+            more={
+                TOKENS: self.personal.heard_end,
+                STANDINGS: lambda told: self.admissions.heard_change(None if told is None else UUID(told)),
+            },
+            books=(self.sessions.write_seen, self.account_sessions.write_seen, self.personal.write_used),
+        )
 
 
 @asynccontextmanager
@@ -59,10 +79,33 @@ async def open_session_room(
         trust = Trust(issuer=settings.auth_url, legacy_secret=settings.legacy_jwt_secret)
         tokens = Tokens(keys, trust, clock=clock, remember=settings.known_sessions)
         records = Records(database, Vault(settings.master_keys, purpose="session-tokens"))
-        sessions = Sessions(settings, records=records, tokens=tokens, supabase=supabase, clock=clock)
-        signin = SignIn(settings, sessions=sessions, tokens=tokens, supabase=supabase, clock=clock, client_ip=client_ip)
+        personal = PersonalTokens(database, clock)
+        admissions = Admissions(database, clock, settings.rules)
+
+        def door(settings: SessionSettings, bearers: Bearers | None) -> tuple[Sessions, SignIn]:
+            sessions = Sessions(
+                settings, records=records, tokens=tokens, bearers=bearers, supabase=supabase, clock=clock
+            )
+            return sessions, SignIn(
+                settings,
+                sessions=sessions,
+                admissions=admissions,
+                tokens=tokens,
+                supabase=supabase,
+                clock=clock,
+                client_ip=client_ip,
+            )
+
+        sessions, signin = door(settings, Bearers(tokens, personal, admissions))
+        account_sessions, account_signin = door(settings.of_account, None)
+        # One listener hears of every session that ends; each of the two remembers what it is told.
+        sessions.when_ended(account_sessions.heard_end)
         try:
-            yield SessionRoom(sessions, signin, settings, clock)
+            yield SessionRoom(
+                sessions, signin, account_sessions, account_signin, personal, admissions, supabase, settings, clock
+            )
         finally:
             await sessions.aclose()
+            await account_sessions.aclose()
+            await personal.write_used()
             await keys.aclose()

@@ -4,19 +4,22 @@ A request with a known session touches neither the database nor a cipher. In the
 hit sets a refresh going and is answered at once; only a session whose token has ended waits for it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Final
+from functools import partial
+from typing import Final, Literal
 
 import structlog
 
 from gateway.session import cookie
+from gateway.session.bearers import Bearers
 from gateway.session.claims import Claims
 from gateway.session.cookie import CookieNames
 from gateway.session.flight import Flights
 from gateway.session.identity import Identity, NotSignedIn, Reason, SessionError, SignInUnavailable
 from gateway.session.memory import Memory
-from gateway.session.records import Ended, Records
+from gateway.session.records import Ended, Records, Seen
 from gateway.session.refresh import Refresher
 from gateway.session.sender import plain_address, plain_text
 from gateway.session.settings import SessionSettings
@@ -42,10 +45,13 @@ class Sessions:
         *,
         records: Records,
         tokens: Tokens,
+        bearers: Bearers | None,
         supabase: SupabaseAuth,
         clock: Clock,
     ) -> None:
-        self.names = CookieNames.for_scheme(secure=settings.secure)
+        """`bearers` is None where nobody comes in by a token."""
+        self.names = CookieNames.for_scheme(secure=settings.secure, realm=settings.realm)
+        self._bearers = bearers
         self._settings, self._records, self._tokens = settings, records, tokens
         self._supabase, self._clock = supabase, clock
         self._memory = Memory(
@@ -65,46 +71,40 @@ class Sessions:
 
     def peek(self, cookie_id: str) -> Identity | None:
         """The identity behind a session id, if this replica knows it now. No waiting, no I/O."""
-        return self._peek(cookie.hash_of(cookie_id))
+        return self._peek(self.hash_of(cookie_id))
+
+    def hash_of(self, cookie_id: str) -> bytes:
+        """What a session id of this realm is known as."""
+        return cookie.hash_of(cookie_id, self.names.realm)
 
     async def identify(self, cookie_headers: Sequence[str], authorization: str | None = None) -> Identity:
         """Who sent a request with these Cookie headers and this Authorization header.
 
-        A bearer token of our Supabase project decides alone, good or bad: it is the more explicit of the two. Any
-        other Authorization belongs to the App and is not looked at.
+        A bearer token of ours decides alone, good or bad: it is the more explicit of the two. Any other Authorization
+        belongs to the App and is not looked at.
 
         Raises:
             NotSignedIn: nobody we know.
+            NotAdmitted: the owner of a bearer token whom we know and do not let in.
             SignInUnavailable: it cannot be told now.
         """
-        if (token := self.bearer(authorization)) is not None:
-            claims = await self._tokens.verify(token)
-            return Identity(
-                user_id=claims.user_id,
-                email=claims.email,
-                supabase_session_id=claims.supabase_session_id,
-                session=None,
-                expires_at=claims.expires_at,
-            )
+        if (token := self.bearer(authorization)) is not None and self._bearers is not None:
+            return await self._bearers.identify(token)
         try:
             cookie_id = cookie.session_id(cookie_headers, self.names)
         except cookie.Ambiguous:
             raise NotSignedIn(Reason.AMBIGUOUS) from None
         if cookie_id is None:
             raise NotSignedIn(Reason.NOTHING_SHOWN)
-        id_hash = cookie.hash_of(cookie_id)
+        id_hash = self.hash_of(cookie_id)
         return self._peek(id_hash) or await self._look_up(id_hash)
 
     def bearer(self, authorization: str | None) -> str | None:
-        """The access token in an Authorization header, if our Supabase project is named in it; it may be bad.
+        """The token in an Authorization header, if it is one of ours, good or bad.
 
         Such a header must never reach a Machine, even beside a good cookie.
         """
-        if authorization is None:
-            return None
-        scheme, _, token = authorization.partition(" ")
-        token = token.strip(" ")
-        return token if scheme.lower() == "bearer" and token.isascii() and self._tokens.ours(token) else None
+        return None if self._bearers is None else self._bearers.token_in(authorization)
 
     async def create(
         self, granted: Granted, claims: Claims, *, user_agent: str | None, ip: str | None
@@ -115,13 +115,14 @@ class Sessions:
         """
         cookie_id, now = cookie.new_session_id(), self._clock.now()
         record = await self._records.insert(
-            cookie.hash_of(cookie_id),
+            self.hash_of(cookie_id),
             claims,
             granted,
             now=now,
             expires_at=now + self._settings.idle_lifetime,
             user_agent=plain_text(user_agent, MAX_USER_AGENT),
             ip=plain_address(ip),
+            realm=self.names.realm,
         )
         self._memory.remember(record, now, epoch=self._memory.epoch)
         return cookie_id, record.identity
@@ -138,10 +139,30 @@ class Sessions:
         self._chores.begin(id_hash, lambda: self._tell_supabase(ended))
         return ended.user_id
 
-    async def end_all(self, user_id: UserId) -> None:
-        """Sign out everywhere. Every replica hears of each session."""
+    async def of_user(self, user_id: UserId) -> Sequence[Seen]:
+        """The user's sessions of every realm, the one used last first."""
+        return await self._records.of_user(user_id, now=self._clock.now())
+
+    async def end_one_of(self, user_id: UserId, id_hash: bytes) -> bool:
+        """As `end`, if that session is this user's. Whether it was."""
+        return await self._records.is_users(id_hash, user_id) and await self.end(id_hash) is not None
+
+    async def end_all(self, user_id: UserId, *, by: bytes | None = None) -> None:
+        """Sign out everywhere. Every replica hears of each session; Supabase hears by the token of session `by`."""
+        ended = None if by is None else await self._records.delete(by)
         await self._records.delete_user(user_id)
         self._tokens.forget(lambda claims: claims.user_id == user_id)
+        if ended is not None:
+            self._chores.begin(("everywhere", user_id), lambda: self._tell_supabase(ended, "global"))
+
+    async def look_again(self, sessions: Iterable[bytes]) -> None:
+        """Ask anew whether each of these lives. Listeners hear of those that do not.
+
+        Raises SignInUnavailable: not all could be asked.
+        """
+        for id_hash in sessions:
+            with suppress(NotSignedIn):
+                await self._flights.share(("read", id_hash), partial(self._read, id_hash))
 
     def when_ended(self, listener: Told) -> None:
         """Have `listener` called with the hash of each session that ended, on whichever replica.
@@ -227,11 +248,11 @@ class Sessions:
             self._memory.put_back(seen)
             log.warning("last_seen_not_written", sessions=len(seen), error=unwritten.cause)
 
-    async def _tell_supabase(self, ended: Ended) -> None:
+    async def _tell_supabase(self, ended: Ended, scope: Literal["local", "global"] = "local") -> None:
         if ended.access_token is None or self._clock.now() >= ended.access_expires_at:
             return  # it takes only a living token; the refresh token is deleted here and known to nobody
         try:
-            await self._supabase.sign_out(ended.access_token)
+            await self._supabase.sign_out(ended.access_token, scope)
         except SessionError as failed:
             log.info("supabase_sign_out_failed", user_id=str(ended.user_id), error=type(failed).__name__)
 

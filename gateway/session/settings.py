@@ -1,10 +1,12 @@
 """What the session room needs to know. Built once, by the gateway's settings."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from gateway.session.admissions import Rules
+from gateway.session.cookie import Realm
 from gateway.session.vault import key_problems
 
 
@@ -14,6 +16,12 @@ class SessionSettings:
 
     public_origin: str
     """Scheme, host and port that browsers use, without a slash at the end: `https://my-jarvis.app`."""
+    account_origin: str = "http://account.localhost"
+    """The same for the account pages. Never the public origin: Machines' pages live there."""
+    realm: Realm = Realm.PUBLIC
+    """Whose cookies `public_origin` sets and takes."""
+    rules: Rules = field(default_factory=Rules)
+    """Who may sign up."""
     supabase_url: str
     """The project's base URL, `https://<ref>.supabase.co`."""
     publishable_key: str = field(repr=False)
@@ -50,6 +58,7 @@ class SessionSettings:
     def __post_init__(self) -> None:
         problems = [
             *_url_problems("public_origin", self.public_origin, path_allowed=False),
+            *_url_problems("account_origin", self.account_origin, path_allowed=False),
             *_url_problems("supabase_url", self.supabase_url, path_allowed=True),
             *key_problems(self.master_keys),
         ]
@@ -61,6 +70,11 @@ class SessionSettings:
             problems.append("idle_lifetime is longer than absolute_lifetime")
         if problems:
             raise ValueError("; ".join(problems))
+
+    @property
+    def of_account(self) -> "SessionSettings":
+        """The same room seen from the account origin."""
+        return replace(self, public_origin=self.account_origin, realm=Realm.ACCOUNT)
 
     @property
     def secure(self) -> bool:

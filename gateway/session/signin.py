@@ -14,11 +14,13 @@ import structlog
 from aiohttp import web
 
 from gateway.session import cookie, flow, loop
+from gateway.session.admissions import Admissions, Standing
 from gateway.session.claims import Claims, TokenRefused
-from gateway.session.failures import Kind, SignInFailed, kind_of, kind_of_code
+from gateway.session.failures import BY_STANDING, Kind, SignInFailed, kind_of, kind_of_code
 from gateway.session.flow import Flow
-from gateway.session.identity import Identity, NotSameOrigin, NotSignedIn, SignInUnavailable
+from gateway.session.identity import Identity, NotSignedIn, SignInUnavailable
 from gateway.session.next import HOME, safe_next
+from gateway.session.origin import check_origin
 from gateway.session.sessions import Sessions
 from gateway.session.settings import SessionSettings
 from gateway.session.supabase import Granted, SupabaseAuth, SupabaseRefused, SupabaseSilent, TooMany
@@ -47,6 +49,7 @@ class SignIn:
         settings: SessionSettings,
         *,
         sessions: Sessions,
+        admissions: Admissions,
         tokens: Tokens,
         supabase: SupabaseAuth,
         clock: Clock,
@@ -55,6 +58,7 @@ class SignIn:
         """`client_ip` tells a request's true sender, for Supabase's rate limit and the list of sessions."""
         self._settings, self._sessions, self._tokens = settings, sessions, tokens
         self._supabase, self._clock, self._client_ip = supabase, clock, client_ip
+        self._admissions = admissions
         self._names = sessions.names
         self._vault = Vault(settings.master_keys, purpose="flow-cookie")
         self._user_keys = [derive(key, "last-user") for key in settings.master_keys.values()]
@@ -120,7 +124,7 @@ class SignIn:
 
     async def logout(self, request: web.BaseRequest) -> web.StreamResponse:
         """POST /auth/logout from our own origin: signs out here and leaves nothing of the user in the browser."""
-        self._check_origin(request)
+        check_origin(request.headers, self._settings.public_origin)
         if (old := self._old_session(_cookie_headers(request))) is not None:
             await self._sessions.end(old)
         names = self._names
@@ -149,6 +153,10 @@ class SignIn:
         """A new session with a new id, the old one of this browser ended, what another user left behind cleared."""
         cookies, names = _cookie_headers(request), self._names
         try:
+            standing = await self._admissions.ask(claims.user_id, claims.email)
+            if standing is not Standing.ADMITTED:
+                log.info("sign_in_not_admitted", user_id=str(claims.user_id), standing=standing.value)
+                raise SignInFailed(BY_STANDING[standing], next_path=attempt.next, set_cookies=(spent,))
             cookie_id, identity = await self._sessions.create(
                 granted, claims, user_agent=request.headers.get("User-Agent"), ip=self._client_ip(request)
             )
@@ -192,7 +200,7 @@ class SignIn:
             cookie_id = cookie.session_id(cookies, self._names)
         except cookie.Ambiguous:
             return None
-        return cookie.hash_of(cookie_id) if cookie_id is not None else None
+        return self._sessions.hash_of(cookie_id) if cookie_id is not None else None
 
     async def _identity(self, cookies: Sequence[str]) -> Identity | None:
         try:
@@ -205,14 +213,6 @@ class SignIn:
         if await self._identity(cookies) is not None:
             return _go(next_path)
         raise otherwise if isinstance(otherwise, SignInFailed) else SignInFailed(otherwise)
-
-    def _check_origin(self, request: web.BaseRequest) -> None:
-        """Raises NotSameOrigin unless a browser says that our own page asks, and nothing says otherwise."""
-        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-        if site not in (None, "same-origin") or origin not in (None, self._settings.public_origin):
-            raise NotSameOrigin("another site's page asks")
-        if site is None and origin is None:
-            raise NotSameOrigin("nobody says which page asks")
 
 
 def _for_google(query: Mapping[str, str]) -> dict[str, str]:

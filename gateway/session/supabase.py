@@ -8,8 +8,9 @@ every call gets a fresh one, over one shared pool of connections, without timers
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 from urllib.parse import urlencode
+from uuid import UUID
 
 import httpx
 import structlog
@@ -34,6 +35,8 @@ SESSION_IS_DEAD: Final = frozenset(
         "validation_failed",  # of a refresh token: malformed, so never valid
     }
 )
+USER_IS_GONE: Final = frozenset({"user_banned", "user_not_found"})
+"""Then it is not this session alone that is dead."""
 log = structlog.get_logger(__name__)
 
 
@@ -109,13 +112,37 @@ class SupabaseAuth:
         client = self._client(user_ip)
         return _granted(await _asked(lambda: client.refresh_session(refresh_token)))
 
-    async def sign_out(self, access_token: str) -> None:
-        """End this one session at Supabase ("local"; its default would sign out every device).
+    async def sign_out(self, access_token: str, scope: Literal["local", "global"] = "local") -> None:
+        """End this one session at Supabase, or ("global") all of its user's.
 
         Raises SessionDead if it was over already (also: the token expired), else as `refresh`.
         """
         client = self._client(None)
-        await _asked(lambda: client.admin.sign_out(access_token, "local"))
+        await _asked(lambda: client.admin.sign_out(access_token, scope))
+
+    @property
+    def may_delete(self) -> bool:
+        """Whether a secret key is configured."""
+        return self._may_forward
+
+    async def delete_user(self, user_id: UUID) -> None:
+        """Delete the account at Supabase; one that is gone already is success. Needs the secret key.
+
+        Raises SupabaseRefused, TooMany, Contended, SupabaseSilent.
+        """
+        # The library's own `admin.delete_user` keeps the header of whoever made the client, so it is asked plainly.
+        headers = {"apikey": self._key, "Authorization": f"Bearer {self._key}"}
+        try:
+            answer = await self._http.delete(f"{self._url}/admin/users/{user_id}", headers=headers)
+        except httpx.HTTPError as silent:
+            raise SupabaseSilent(f"no answer ({type(silent).__name__})") from silent
+        if answer.status_code == 404 or answer.is_success:
+            return
+        if answer.status_code == 429:
+            raise TooMany("", 429, retry_after=None)
+        if answer.status_code >= 500:
+            raise SupabaseSilent(f"no answer ({answer.status_code})")
+        raise SupabaseRefused("", answer.status_code)
 
     def _client(self, user_ip: str | None) -> AsyncGoTrueClient:
         headers = {"apikey": self._key, "User-Agent": USER_AGENT}

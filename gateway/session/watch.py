@@ -2,8 +2,10 @@
 
 import asyncio
 import binascii
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 import asyncpg
@@ -14,23 +16,43 @@ from gateway.session.sessions import Sessions
 from provisioner.clock import Clock
 
 CHANNEL: Final = "session_ended"
+TOKENS: Final = "token_ended"
+STANDINGS: Final = "standing_changed"
 ALIVE_EVERY: Final = 20.0  # seconds: a dead connection that nobody closed would keep quiet for ever
 RECONNECT: Final = 0.5
 RECONNECT_MAX: Final = 10.0
 SWEEP_EVERY: Final = timedelta(minutes=10)
 
+Hear = Callable[[str | None], None]
 log = structlog.get_logger(__name__)
 
 
-async def watch(sessions: Sessions, dsn: str, *, clock: Clock, seen_every: timedelta) -> None:
-    """Hear of sessions that end elsewhere, write when sessions were used, sweep old ones. Runs until cancelled."""
+async def watch(
+    sessions: Sessions,
+    dsn: str,
+    *,
+    clock: Clock,
+    seen_every: timedelta,
+    more: Mapping[str, Hear],
+    books: Sequence[Callable[[], Awaitable[None]]],
+) -> None:
+    """Hear of what ends elsewhere, write what is noted down in `books`, sweep old sessions. Runs until cancelled."""
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(listen(sessions, dsn, clock=clock))
-        tasks.create_task(_keep_books(sessions, clock=clock, seen_every=seen_every))
+        tasks.create_task(listen(sessions, dsn, clock=clock, more=more))
+        tasks.create_task(_keep_books(sessions, books, clock=clock, seen_every=seen_every))
 
 
-async def listen(sessions: Sessions, dsn: str, *, clock: Clock, heard: asyncio.Event | None = None) -> None:
+async def listen(
+    sessions: Sessions,
+    dsn: str,
+    *,
+    clock: Clock,
+    heard: asyncio.Event | None = None,
+    more: Mapping[str, Hear] = MappingProxyType({}),
+) -> None:
     """Keep one connection on which Postgres tells of ended sessions; `heard` is set whenever it listens.
+
+    `more` are further channels, and who hears their news: the payload, or None when news may have been missed.
 
     While there is none, known sessions go on being served. Once there is one again, everything is dropped: what
     ended in between was not heard.
@@ -43,7 +65,11 @@ async def listen(sessions: Sessions, dsn: str, *, clock: Clock, heard: asyncio.E
                 lost = asyncio.Event()
                 connection.add_termination_listener(lambda _, lost=lost: lost.set())
                 await connection.add_listener(CHANNEL, lambda *told: _hear(sessions, told[3]))
+                for channel, hear in more.items():  # on the same connection: missed together or not at all
+                    await connection.add_listener(channel, lambda *told, hear=hear: _pass_on(hear, told[3]))
                 sessions.heard_end(None)
+                for hear in more.values():
+                    hear(None)
                 wait = RECONNECT
                 if heard is not None:
                     heard.set()
@@ -75,11 +101,21 @@ def _hear(sessions: Sessions, payload: str) -> None:
         log.warning("session_end_unreadable")
 
 
-async def _keep_books(sessions: Sessions, *, clock: Clock, seen_every: timedelta) -> None:
+def _pass_on(hear: Hear, payload: str) -> None:
+    try:
+        hear(payload)
+    except ValueError:
+        log.warning("session_news_unreadable")
+
+
+async def _keep_books(
+    sessions: Sessions, books: Sequence[Callable[[], Awaitable[None]]], *, clock: Clock, seen_every: timedelta
+) -> None:
     swept = clock.monotonic()
     while True:
         await clock.sleep(seen_every.total_seconds())
-        await sessions.write_seen()
+        for write in books:
+            await write()
         if clock.monotonic() - swept >= SWEEP_EVERY.total_seconds():
             swept = clock.monotonic()
             try:

@@ -1,13 +1,13 @@
 -- Who is signed in on which browser. Every instant is the gateway's own, so that one clock decides.
 -- Params are cast from text where a connection may have a codec of its own for jsonb.
 
--- name: insert_session(id_hash, user_id, supabase_session_id, email, access_token, refresh_token, access_expires_at, claims, now, expires_at, user_agent, ip)!
+-- name: insert_session(id_hash, user_id, supabase_session_id, email, access_token, refresh_token, access_expires_at, claims, now, expires_at, user_agent, ip, realm)!
 insert into gateway.sessions (
   id_hash, user_id, supabase_session_id, email, access_token, refresh_token, access_expires_at, claims,
-  created_at, last_seen_at, expires_at, user_agent, ip
+  created_at, last_seen_at, expires_at, user_agent, ip, realm
 ) values (
   :id_hash, :user_id, :supabase_session_id, :email, :access_token, :refresh_token, :access_expires_at,
-  (:claims::text)::jsonb, :now, :now, :expires_at, :user_agent, (:ip::text)::inet
+  (:claims::text)::jsonb, :now, :now, :expires_at, :user_agent, (:ip::text)::inet, :realm
 );
 
 -- name: read_session(id_hash)^
@@ -43,8 +43,25 @@ update gateway.sessions set refresh_token = :refresh_token where id_hash = :id_h
 delete from gateway.sessions where id_hash = :id_hash
 returning user_id, access_token, access_expires_at;
 
+-- name: sessions_of_user(user_id, now)
+-- What a user may see of their own sessions, the latest first. No token is among it.
+select id_hash, realm, created_at, last_seen_at, expires_at, user_agent, host(ip) as ip
+from gateway.sessions
+where user_id = :user_id and expires_at > :now
+order by last_seen_at desc, id_hash;
+
+-- name: session_is_users(id_hash, user_id)$
+select exists (select from gateway.sessions where id_hash = :id_hash and user_id = :user_id);
+
 -- name: delete_sessions_of_user(user_id)!
 -- Sign out everywhere.
+delete from gateway.sessions where user_id = :user_id;
+
+-- name: shut_out(user_id)!
+-- The user was banned or deleted at Supabase: sessions and personal tokens end.
+with tokens as (
+  delete from gateway.access_tokens where user_id = :user_id
+)
 delete from gateway.sessions where user_id = :user_id;
 
 -- name: see_sessions(hashes, ats, idle, absolute)!

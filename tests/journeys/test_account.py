@@ -1,0 +1,206 @@
+"""The account pages: apart from everybody's Machine, with a sign-in of their own."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+import asyncpg
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.journeys.conftest import Visit
+from tests.journeys.visitor import FETCH, PAGE, Operator, Visitor
+from tests.parts.account import AccountVisitor, account_of
+from tests.parts.system import System
+
+
+@pytest.fixture(autouse=True)
+async def plenty(dev: System) -> None:
+    """As many sign-ins as these tests need, from one address: Supabase's limit is not what they are about."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        (await http.delete(f"{dev.auth}/_local/requests")).raise_for_status()
+
+
+@pytest.fixture
+async def ada(dev: System, visit: Visit) -> Visitor:
+    """Signed in at her App."""
+    return await visit("ada", at=dev)
+
+
+@pytest.fixture
+async def her(dev: System, ada: Visitor) -> AsyncIterator[AccountVisitor]:
+    """Ada at her account pages."""
+    async with AccountVisitor(ada.email, dev.public) as her:
+        assert (await her.sign_in()).status_code == 200
+        yield her
+
+
+async def test_my_account_pages_have_a_sign_in_and_cookies_of_their_own(dev: System, ada: Visitor) -> None:
+    """Being signed in at my Jarvis opens nothing there, and the other way round."""
+    async with AccountVisitor(ada.email, dev.public) as her:
+        assert "Sign in" in await her.page("/")
+        cookie = {"Cookie": ada.cookie + "; " + ada.cookie.replace("jarvis=", "jarvis-account=")}
+        strange = await her.http.get("/sessions", headers=cookie, follow_redirects=False)
+        assert strange.headers["Location"] == "/auth/login?next=%2Fsessions"
+        signed_in = await her.sign_in("/sessions")
+        assert str(signed_in.url) == f"{her.origin}/sessions"
+        (own,) = [cookie for cookie in her.http.cookies.jar if cookie.name == "jarvis-account"]
+        for name in ("jarvis", "jarvis-account"):
+            async with httpx.AsyncClient(trust_env=False) as http:
+                answer = await http.get(f"{dev.public}/env", headers={**FETCH, "Cookie": f"{name}={own.value}"})
+            assert answer.status_code == 401
+
+
+async def test_nothing_asked_of_the_account_host_reaches_a_machine(dev: System, ada: Visitor) -> None:
+    """However the host is spelled, and whatever cookie comes with it, on the fast lane or off it."""
+    host = account_of(dev.public).removeprefix("http://")
+    name = host.partition(":")[0]
+    async with httpx.AsyncClient(base_url=dev.public, trust_env=False) as http:
+        for _ in range(3):
+            assert (await http.get("/env", headers={"Cookie": ada.cookie})).status_code == 200  # the lane knows her now
+        for spelled in (host, host.upper(), name, f"{name}.", f"{name}.:80", f"{name}:1"):
+            for path in ("/env", "/echo", "/headers", "/_gateway/instance"):
+                answer = await http.get(path, headers={"Host": spelled, "Cookie": ada.cookie})
+                assert answer.status_code == 404, (spelled, path, answer.text)
+        absolute = f"GET http://{host}/env HTTP/1.1\r\nHost: x\r\nCookie: {ada.cookie}\r\nConnection: close\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(dev.public.rpartition(":")[2]))
+        writer.write(absolute.encode())
+        assert (await reader.read()).split(b" ")[1] == b"404"
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_nothing_on_the_public_host_can_delete_export_or_mint(dev: System, ada: Visitor) -> None:
+    """The same paths there are my App's, which answers or not, and the gateway does nothing."""
+    before = await _audit(dev, ada)
+    for path in ("/delete", "/export", "/tokens/new", "/sessions/end-all"):
+        await ada.http.post(path, data={"confirm": ada.email, "name": "x", "days": "90", "scope": "app"})
+    for path in ("/_gateway/delete", "/_gateway/export", "/_gateway/tokens", "/auth/tokens"):
+        answer = await ada.http.post(path, headers={**PAGE, "Origin": dev.public})
+        assert answer.status_code == 404
+    assert await _audit(dev, ada) == before
+    assert (await ada.env())["USER_EMAIL"] == ada.email
+
+
+async def test_the_pages_are_strict_about_who_frames_opens_and_reads_them(her: AccountVisitor) -> None:
+    """No script, no frame, no window handle, no type guessing, nothing kept in a cache."""
+    for path in ("/", "/sessions", "/tokens", "/data", "/goodbye"):
+        headers = (await her.http.get(path)).headers
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "form-action 'self'" in policy
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["X-Frame-Options"] == "DENY"
+        assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert headers["Cache-Control"] == "no-store"
+
+
+FORMS = ("/sessions/end", "/sessions/end-all", "/tokens/new", "/tokens/end", "/export", "/delete", "/auth/logout")
+
+
+@pytest.mark.parametrize("path", FORMS)
+async def test_a_form_that_our_own_page_did_not_show_does_nothing(
+    dev: System, her: AccountVisitor, ada: Visitor, path: str
+) -> None:
+    """Each of the two checks alone refuses: where it comes from, and the token that only my own page has."""
+    fields = {"csrf": await her.csrf(), "confirm": ada.email, "name": "x", "days": "90", "scope": "app"}
+    before = await _audit(dev, ada)
+    for headers in (
+        {"Origin": dev.public},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "none", "Origin": ""},
+        {"Sec-Fetch-Site": "", "Origin": ""},
+        {"Origin": her.origin + ".evil.example"},
+    ):
+        assert (await her.send(path, fields, **headers)).status_code == 403, headers
+    async with AccountVisitor(ada.email, dev.public) as elsewhere:
+        await elsewhere.sign_in()
+        for csrf in ("", "x", await elsewhere.csrf(), fields["csrf"][:-1], fields["csrf"] + "A"):
+            assert (await her.send(path, {**fields, "csrf": csrf})).status_code == 403, csrf
+    typed = await her.http.post(path, json=fields, headers={"Origin": her.origin})
+    assert typed.status_code == 403
+    assert (await her.http.get(path)).status_code == 404
+    assert await _audit(dev, ada) == before
+    assert "Firefox on Linux" in await her.page("/sessions")
+
+
+async def test_a_page_is_read_by_nobody_but_the_person(her: AccountVisitor) -> None:
+    """A frame, a script or an image of another origin gets a refusal instead of my page."""
+    for site in ("same-site", "cross-site"):
+        for mode, dest in (("navigate", "iframe"), ("no-cors", "script"), ("cors", "empty"), ("no-cors", "image")):
+            headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest}
+            assert (await her.http.get("/data", headers=headers)).status_code == 403
+    assert (await her.http.get("/data", headers={"Sec-Fetch-Site": "cross-site"})).status_code == 200  # a link
+
+
+async def test_i_see_my_sessions_and_end_one_of_them_open_tabs_included(her: AccountVisitor, ada: Visitor) -> None:
+    """The laptop I left behind is signed out within five seconds, its open tab too."""
+    page = await her.page("/sessions")
+    assert page.count("this one") == 1
+    assert "Firefox on Linux" in page
+    (row,) = re.findall(r"python-httpx.*?name=\"session\" value=\"([0-9a-f]{64})\"", page, re.DOTALL)
+    async with ada.websocket() as socket:
+        await socket.send("still here")
+        assert await socket.recv() == "still here"
+        answer = await her.press("/sessions/end", session=row)
+        assert "That session is signed out." in answer.text
+        async with asyncio.timeout(5):
+            with pytest.raises(ConnectionClosed):
+                await socket.recv()
+    assert (await ada.http.get("/env", headers=FETCH)).status_code == 401
+    assert "python-httpx" not in await her.page("/sessions")
+
+
+async def test_another_users_session_is_not_mine_to_end(dev: System, her: AccountVisitor, visit: Visit) -> None:
+    """Even who knows what a session is called cannot end it."""
+    bob = await visit("bob", at=dev)
+    async with AccountVisitor(bob.email, dev.public) as his:
+        await his.sign_in()
+        rows = re.findall(r'name="session" value="([0-9a-f]{64})"', await his.page("/sessions"))
+        assert len(rows) == 2
+        for row in rows:
+            assert "It had ended already." in (await her.press("/sessions/end", session=row)).text
+        assert "this one" in await his.page("/sessions")
+    assert (await bob.env())["USER_EMAIL"] == bob.email
+
+
+async def test_signing_out_everywhere_ends_every_session_of_mine(her: AccountVisitor, ada: Visitor) -> None:
+    answer = await her.press("/sessions/end-all")
+    assert "You are signed out of these pages" in answer.text
+    assert (await ada.http.get("/env", headers=FETCH)).status_code == 401
+    assert not [cookie for cookie in her.http.cookies.jar if cookie.name == "jarvis-account"]
+
+
+async def test_signing_out_of_the_account_pages_leaves_my_jarvis_open(her: AccountVisitor, ada: Visitor) -> None:
+    await her.press("/auth/logout")
+    assert "Sign in" in await her.page("/")
+    assert (await ada.env())["USER_EMAIL"] == ada.email
+
+
+async def test_the_first_page_says_how_my_machine_is_and_does_not_wake_it(
+    her: AccountVisitor, ada: Visitor, operator: Operator
+) -> None:
+    assert "Your machine is on." in await her.page("/")
+    await operator.act(ada.email, "suspend")
+    assert "asleep" in await her.page("/")
+    assert (await operator.show(ada.email))["state"] == "suspended"
+
+
+async def _audit(dev: System, somebody: Visitor) -> list[str]:
+    """Everything that was done about them, but for steps of their Machine's life."""
+    connection = await asyncpg.connect(dev.database)
+    try:
+        rows = await connection.fetch(
+            "select a.action from gateway.audit_log a join public.user_instances i using (user_id)"
+            " where i.email = $1 and a.to_state is null order by a.id",
+            somebody.email,
+        )
+        return [row["action"] for row in rows]
+    finally:
+        await connection.close()
