@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -37,7 +38,11 @@ from gateway.proxy.relay import Relay
 from gateway.proxy.server import Front
 from gateway.public import Public
 from gateway.request import client_ip
+<<<<<<< Updated upstream
 from gateway.session.admissions import Mode, Rules
+=======
+from gateway.retention import Kept, keep_short
+>>>>>>> Stashed changes
 from gateway.session.room import open_session_room
 from gateway.session.settings import SessionSettings
 from gateway.settings import Settings
@@ -51,7 +56,12 @@ from provisioner.lifecycle import Lifecycle
 from provisioner.parts import LifecycleSettings, Parts
 from provisioner.ports import Guest
 from provisioner.probe import GuardProbe
+<<<<<<< Updated upstream
 from provisioner.store.database import connect, queries
+=======
+from provisioner.store.audit import prune
+from provisioner.store.database import connect
+>>>>>>> Stashed changes
 from provisioner.store.operators import OperatorTable
 from provisioner.store.postgres import PostgresStore
 from provisioner.sweeper import Sweeper, SweepSettings
@@ -127,6 +137,7 @@ async def running(
         in_background("activity", activity.run())
         in_background("sessions", room.watch(dsn))
         in_background("sweeper", Sweeper(parts, lifecycle, _sweep(settings)).run())
+        in_background("retention", keep_short(partial(prune, pool), clock, _kept(settings)))
         in_background("app", _ensure_app(cloud, settings, clock))
         eraser = Eraser(Book(pool, queries("account")), lifecycle, room.supabase, clock)
         in_background("eraser", eraser.run())
@@ -295,6 +306,12 @@ def _sweep(settings: Settings) -> SweepSettings:
         suspend_after=timedelta(seconds=settings.suspend_after_s),
         stop_after=timedelta(seconds=settings.stop_after_s),
         awake_cap=timedelta(seconds=settings.awake_cap_s),
+    )
+
+
+def _kept(settings: Settings) -> Kept:
+    return Kept(
+        audit=timedelta(days=settings.audit_keep_days), step_times=timedelta(days=settings.step_times_keep_days)
     )
 
 

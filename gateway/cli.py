@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from gateway.admin_cli import admin
 from gateway.listen import CannotListen
 from gateway.observe import configure_logging
 from gateway.settings import BadSettings, Settings, read_settings
@@ -26,6 +27,9 @@ else:
 @click.version_option(package_name="my-jarvis")
 def main() -> None:
     """A cloud machine for everyone who signs in, behind one URL."""
+
+
+main.add_command(admin)
 
 
 @main.command()

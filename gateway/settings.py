@@ -159,6 +159,12 @@ class Settings(BaseSettings):
     )
     session_days: float = Field(default=30, gt=0, description="Days without a visit after which a session ends.")
     session_max_days: float = Field(default=90, gt=0, description="Days after which a session ends in any case.")
+    audit_keep_days: float = Field(
+        default=400, ge=31, description="Days after which rows of the audit log go. The chain of hashes stays whole."
+    )
+    step_times_keep_days: float = Field(
+        default=90, gt=0, description="Days after which it is forgotten how long somebody's wake took."
+    )
 
     signup_mode: Literal["open", "invite", "allow-list", "paid"] = Field(
         default="open",
