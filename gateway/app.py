@@ -38,11 +38,8 @@ from gateway.proxy.relay import Relay
 from gateway.proxy.server import Front
 from gateway.public import Public
 from gateway.request import client_ip
-<<<<<<< Updated upstream
-from gateway.session.admissions import Mode, Rules
-=======
 from gateway.retention import Kept, keep_short
->>>>>>> Stashed changes
+from gateway.session.admissions import Mode, Rules
 from gateway.session.room import open_session_room
 from gateway.session.settings import SessionSettings
 from gateway.settings import Settings
@@ -56,12 +53,8 @@ from provisioner.lifecycle import Lifecycle
 from provisioner.parts import LifecycleSettings, Parts
 from provisioner.ports import Guest
 from provisioner.probe import GuardProbe
-<<<<<<< Updated upstream
-from provisioner.store.database import connect, queries
-=======
 from provisioner.store.audit import prune
-from provisioner.store.database import connect
->>>>>>> Stashed changes
+from provisioner.store.database import connect, queries
 from provisioner.store.operators import OperatorTable
 from provisioner.store.postgres import PostgresStore
 from provisioner.sweeper import Sweeper, SweepSettings
