@@ -20,7 +20,17 @@ HIDDEN = {
     "provisioning_queue": ["error"],
     "user_subscriptions": ["provider", "provider_customer_id", "provider_subscription_id"],
 }
-PRIVATE = ["sessions", "instance_leases", "audit_log", "audit_head", "operators", "step_times"]
+PRIVATE = [
+    "sessions",
+    "access_tokens",
+    "signups",
+    "deletions",
+    "instance_leases",
+    "audit_log",
+    "audit_head",
+    "operators",
+    "step_times",
+]
 ROWS = {
     "user_instances": "(user_id, email, state, app_name, machine_name, region, image)"
     " values ($1, 'a@example.com', 'stopped', 'jarvis', $1::uuid::text, 'fra', 'golden')",
