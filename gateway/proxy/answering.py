@@ -116,7 +116,7 @@ class Answering:
                 self._held = data
             return
         try:
-            answer = parse_answer(data[:end], self._ours)
+            answer = parse_answer(data[: end + 2], self._ours)
         except Malformed as malformed:
             owner.garbled(malformed.why)
             return

@@ -16,11 +16,12 @@ from gateway.proxy.fields import (
     EXPECT,
     HOST,
     LENGTH,
+    ODD,
     UPGRADE,
     options,
 )
 from gateway.proxy.framing import CHUNKED, Malformed
-from gateway.proxy.heads import DIGITS, check_lines
+from gateway.proxy.heads import DIGITS, lines_of
 
 if TYPE_CHECKING:
     from gateway.proxy.errors import UpstreamError
@@ -115,16 +116,21 @@ class Asked:
         lines.append(passage.lines + b"\r\n")
         return b"\r\n".join(lines)
 
+    def forget(self) -> None:
+        """Let go of the head, once nothing can be asked of it any more: a WebSocket may live for days."""
+        self.head = self.shown = self.cookie = b""
+        self.kept = []
+
     def _read(self) -> None:
-        """Judge every field once."""
-        lines = self.head.split(b"\r\n")
-        del lines[0], lines[-2:]
+        """Judge every field once. A folded line is none, for its name begins with a space."""
+        lines = lines_of(self.head)
+        del lines[0], lines[-1]
         self.fields = len(lines)
         kept = [self.method + b" " + self.target + b" HTTP/1.1"]
         keep = kept.append
         said = _NOTHING
         lengths: bytes | None = None
-        coded = expect = False
+        coded = odd = False
         hosts = 0
         upgrade = b""
         for line in lines:
@@ -161,8 +167,11 @@ class Asked:
             elif kind == AUTHORIZATION:
                 self.authorization = True
                 keep(line)
+            elif kind == ODD:
+                odd = True
+                keep(line)
             elif kind == EXPECT:
-                expect = True
+                odd = True
                 self.expects = value.strip(b" \t").lower() == b"100-continue"
         if coded:
             if lengths is not None:
@@ -187,7 +196,7 @@ class Asked:
                 and self.method == b"GET"
             )  # fmt: skip
         self.plain = (
-            self.http11 and not (expect or self._named) and self.method in _KNOWN and self.shown is self.head
+            self.http11 and not (odd or self._named) and self.method in _KNOWN and self.shown is self.head
             and self.target[0] == 0x2F and _PLAIN_HOST(self.host) is not None and self.upgrade == bool(upgrade)
         )  # fmt: skip
 
@@ -203,7 +212,6 @@ def read_request(head: bytes) -> Asked:
     method, target, minor = line.groups()
     if method == b"CONNECT":
         raise Malformed("CONNECT is not served here", 405)
-    check_lines(head)
     asked = Asked(head, method, target, http11=minor == b"1")
     if target[0] != 0x2F or not target.isascii():
         _make_plain(asked, line.end())

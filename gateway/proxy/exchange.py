@@ -207,6 +207,8 @@ class Exchange:
             return
         self.streaming = self.request_sent = True
         self._asked.keep_alive = False
+        self._asked.forget()
+        self.head = b""
         self._splice = splice = Splice(self.client, upstream.transport, self.framed)
         upstream.sink = splice.from_upstream
         if rest:

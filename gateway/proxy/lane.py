@@ -154,10 +154,6 @@ class Run(Exchange):
         else:
             super().client_lost()
 
-    def switched(self, rest: bytes) -> None:
-        super().switched(rest)
-        self.head = b""  # there is no going back: nothing is kept that could be sent again
-
     def fail(self, error: UpstreamError) -> None:
         if (
             isinstance(error, UpstreamBroke)

@@ -1,4 +1,4 @@
-"""The table of raw cases, against the core."""
+"""The table of raw cases, against either lane."""
 
 import asyncio
 
@@ -43,6 +43,10 @@ async def test_case(lab: Lab, case: Case, piece: int) -> None:
         await asyncio.sleep(0)
     got = await client.exactly(len(case.gets))
     assert got == case.gets
+    if proxy.lane is not None:
+        fast = bool(case.seen) and not case.odd
+        handed_over = fast and case.gets.startswith(b"HTTP/1.1 502")
+        assert (proxy.lane.taken, proxy.handled) == (fast, case.odd or handed_over)
     if not case.ends:
         if case.gets.startswith(b"HTTP/1.1 502"):
             await client.until(
