@@ -201,6 +201,7 @@ async def running(
             trail=store,
             token=settings.admin_token.get_secret_value(),
             open_metrics=settings.open_metrics,
+            signups=room.admissions,
         )
         await enter(_application(admin.application(), sockets["admin"]))
         await enter(_application(broker_application(), sockets["broker"]))

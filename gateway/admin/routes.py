@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler
 from gateway.admin.ask import PAGE_MOST, Refused, query
 from gateway.admin.guard import CALLER, Doorkeeper
 from gateway.admin.people import People
+from gateway.admin.signups import SignupDesk, Signups
 from gateway.admin.views import instance_json
 from gateway.errors import Answer, answer_for, problem
 from gateway.observe import Metrics
@@ -48,6 +49,7 @@ class AdminApi:
         trail: Trail,
         token: str,
         open_metrics: bool,
+        signups: Signups,
     ) -> None:
         """`token` and `open_metrics`: see Doorkeeper."""
         self._store = store
@@ -55,6 +57,7 @@ class AdminApi:
         self._clock = clock
         self._metrics = metrics
         self._people = People(operators, trail)
+        self._signups = SignupDesk(signups)
         self._door = Doorkeeper(token=token, operators=operators, trail=trail, clock=clock, open_metrics=open_metrics)
 
     def application(self) -> web.Application:
@@ -69,6 +72,8 @@ class AdminApi:
                 web.post("/v1/instances/{user_id}/{action:start|suspend|stop|restart}", self.act),
                 web.delete("/v1/instances/{user_id}", self.destroy),
                 web.get("/v1/audit", self._people.audit),
+                web.get("/v1/signups", self._signups.page),
+                web.post("/v1/signups/{user_id}/{verdict:admit|refuse|suspend}", self._signups.decide),
                 web.get("/v1/operators", self._people.operators),
                 web.post("/v1/operators", self._people.enlist),
                 web.delete("/v1/operators/{name}", self._people.revoke),

@@ -27,6 +27,8 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("POST", "/v1/instances/{user_id}/{action}"): Rule(Role.OPERATOR),
     ("DELETE", "/v1/instances/{user_id}"): Rule(Role.OWNER),  # their disk goes with it
     ("GET", "/v1/audit"): Rule(Role.VIEWER),
+    ("GET", "/v1/signups"): Rule(Role.VIEWER),
+    ("POST", "/v1/signups/{user_id}/{verdict}"): Rule(Role.OPERATOR),
     ("GET", "/v1/operators"): Rule(Role.OWNER),
     ("POST", "/v1/operators"): Rule(Role.OWNER),
     ("DELETE", "/v1/operators/{name}"): Rule(Role.OWNER),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -71,6 +72,28 @@ def decide(rules: Rules, known: Standing | None, *, email: str, paid: bool) -> S
     return Standing.WAITING
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signup:
+    """Somebody who asked to come in."""
+
+    user_id: UserId
+    email: str
+    status: Standing
+    created_at: datetime
+    decided_at: datetime | None
+    decided_by: str | None
+
+    def as_json(self) -> dict[str, str | None]:
+        return {
+            "user_id": str(self.user_id),
+            "email": self.email,
+            "status": self.status.value,
+            "created_at": self.created_at.isoformat(),
+            "decided_at": None if self.decided_at is None else self.decided_at.isoformat(),
+            "decided_by": self.decided_by,
+        }
+
+
 class Admissions:
     """The list of who asked to come in, and the memory of who may."""
 
@@ -117,6 +140,20 @@ class Admissions:
                 if admitted is not None:
                     return Standing.ADMITTED
             return Standing(await self._sql.wait_in_line(connection, user_id=user_id, email=email, now=now))
+
+    async def page(self, *, status: Standing | None, after: UserId | None, limit: int) -> list[Signup]:
+        """For the operator, first come first."""
+        async with in_words():
+            rows = self._sql.page_of_signups(self._pool, status=status, after=after, most=limit)
+            return [Signup(**{**row, "status": Standing(row["status"])}) async for row in rows]
+
+    async def decide(self, user_id: UserId, standing: Standing, *, by: str) -> Signup | None:
+        """The operator's word; None if this user never asked. Who is not admitted is signed out everywhere at once."""
+        async with in_words():
+            row = await self._sql.decide_signup(
+                self._pool, user_id=user_id, status=standing, decided_by=by, now=self._clock.now()
+            )
+        return None if row is None else Signup(**{**row, "status": Standing(row["status"])})
 
     def heard_change(self, user_id: UUID | None) -> None:
         """Somebody's standing changed on some replica; None: news may have been missed."""

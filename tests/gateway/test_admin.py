@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.admin.routes import AdminApi
 from gateway.observe import Metrics
+from gateway.session.admissions import Admissions, Rules
 from localcloud.database import Database
 from provisioner.store.operators import OperatorTable
 from tests.parts.back import Back, back_of_house, somebody
@@ -32,6 +33,7 @@ def listener(back: Back, *, open_metrics: bool = False) -> TestServer:
         trail=back.store,
         token=TOKEN,
         open_metrics=open_metrics,
+        signups=Admissions(back.pool, back.parts.clock, Rules()),
     )
     return TestServer(api.application())
 
