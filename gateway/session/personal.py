@@ -124,7 +124,8 @@ class PersonalTokens:
         return known.identity
 
     async def of_user(self, user_id: UserId) -> Sequence[PersonalToken]:
-        """Theirs that have not ended, the newest first."""
+        """Theirs that have not ended, the newest first; with all that this replica knows of their use."""
+        await self.write_used()
         async with in_words():
             rows = self._sql.tokens_of_user(self._pool, user_id=user_id, now=self._clock.now())
             return [_token(row) async for row in rows]
