@@ -25,6 +25,8 @@ from gateway.directory import Directory
 from gateway.gate import Gate, GateSettings
 from gateway.health import Health
 from gateway.lane import FastGate
+from gateway.limits.limits import RateLimits, faster, sign_in_rate
+from gateway.limits.plans import keep_plans
 from gateway.listen import bind, url_of
 from gateway.lobby import Lobby
 from gateway.observe import Metrics
@@ -56,6 +58,7 @@ from provisioner.probe import GuardProbe
 from provisioner.store.audit import prune
 from provisioner.store.database import connect, queries
 from provisioner.store.operators import OperatorTable
+from provisioner.store.plans import plans_in_force
 from provisioner.store.postgres import PostgresStore
 from provisioner.sweeper import Sweeper, SweepSettings
 from provisioner.tasks import Tasks
@@ -97,6 +100,13 @@ async def running(
         cloud = await enter(FlyClient.open(_fly(settings), clock))
         probe = await enter(GuardProbe.open())
         pages, metrics, health = Pages(plans=PLANS), Metrics(), Health(store)
+        rates = RateLimits(
+            settings.rate_limits,
+            clock.monotonic,
+            per_user=faster(settings.rate_factor),
+            sign_in=sign_in_rate(settings.sign_in_per_minute),
+            counted=metrics.too_often,
+        )
         directory = Directory(store, clock)
         activity = Activity(store, clock, every_s=settings.touch_every_s)
         limits = ProxyLimits()
@@ -130,6 +140,7 @@ async def running(
         in_background("activity", activity.run())
         in_background("sessions", room.watch(dsn))
         in_background("sweeper", Sweeper(parts, lifecycle, _sweep(settings)).run())
+        in_background("plans", keep_plans(partial(plans_in_force, pool), rates.paying, clock))
         in_background("retention", keep_short(partial(prune, pool), clock, _kept(settings)))
         in_background("app", _ensure_app(cloud, settings, clock))
         eraser = Eraser(Book(pool, queries("account")), lifecycle, room.supabase, clock)
@@ -179,6 +190,7 @@ async def running(
             pages=pages,
             health=health,
             metrics=metrics,
+            limits=rates,
             client_ip_header=settings.client_ip_header,
         )
         fast = FastGate(
@@ -187,6 +199,7 @@ async def running(
             gate=gate,
             clock=clock,
             metrics=metrics,
+            limits=rates,
             client_ip_header=settings.client_ip_header,
             elsewhere=account.is_for,
         )

@@ -1,13 +1,15 @@
 """The only place where a failure becomes a status. The answer is written for the user, the cause goes to the log."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import Final
 from uuid import uuid4
 
 import asyncpg
 from aiohttp import web
 
+from gateway.limits.bucket import Standing
 from gateway.pages.render import Page, Pages
 from gateway.proxy import errors as proxy
 from gateway.request import Kind
@@ -27,6 +29,15 @@ class TooManyHeld(GatewayError):
 
 class TooManyOpen(GatewayError):
     """One user has more exchanges open with their Machine than we carry."""
+
+
+class TooOften(GatewayError):
+    """More requests than the plan, or the address, has tokens for."""
+
+    def __init__(self, wait_s: float, standing: Standing) -> None:
+        super().__init__(f"{standing.name}: none left for {wait_s:.3f} s")
+        self.retry_after = max(1, ceil(wait_s))
+        self.fields = standing.fields
 
 
 class NoSuchPage(GatewayError):
@@ -53,6 +64,7 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
     SessionError: Answer(500, "Something went wrong with your session", "Please sign in again."),
     TooManyHeld: Answer(503, "Too many requests are waiting", "Your machine is starting. " + _BUSY, 2),
     TooManyOpen: Answer(429, "Too many at once", "You have very many requests and streams open. Close some tabs.", 5),
+    TooOften: Answer(429, "Too many requests", "That was more than we take in so short a time. Please wait a little."),
     NoSuchPage: Answer(404, "There is nothing here", "This address belongs to us, but there is no page behind it."),
     GatewayError: Answer(500, "Something went wrong on our side", "Please try again."),
     behind.WakeExpired: Answer(503, "Your machine is starting", _BUSY, 1),
@@ -87,6 +99,8 @@ def answer_for(fault: BaseException) -> Answer:
     """The row of the table for `fault`; UNEXPECTED for what nobody raised on purpose."""
     if isinstance(fault, SignInFailed):
         return Answer(fault.status, fault.title, fault.words, fault.retry_after)
+    if isinstance(fault, TooOften):
+        return replace(ANSWERS[TooOften], retry_after=fault.retry_after)
     if isinstance(fault, NotAdmitted):
         wording = WORDS[BY_STANDING[fault.standing]]
         return Answer(wording.status, wording.title, wording.words)
@@ -119,6 +133,8 @@ def respond(fault: BaseException, kind: Kind, pages: Pages, *, diagnostic_id: st
     if isinstance(fault, SignInFailed):
         for cookie in fault.set_cookies:
             response.headers.add("Set-Cookie", cookie)
+    if isinstance(fault, TooOften):
+        response.headers.update(fault.fields)
     return response
 
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from gateway.directory import Directory
 from gateway.gate import PASSAGE_FRESH_S, Gate
+from gateway.limits.limits import RateLimits
 from gateway.observe import Metrics
 from gateway.proxy.asked import Asked
 from gateway.proxy.errors import UpstreamError
@@ -57,6 +58,7 @@ class FastGate:
         gate: Gate,
         clock: Clock,
         metrics: Metrics,
+        limits: RateLimits,
         client_ip_header: str,
         elsewhere: Callable[[str], bool],
     ) -> None:
@@ -67,6 +69,7 @@ class FastGate:
         self._gate = gate
         self._clock = clock
         self._passed = metrics.fast
+        self._take = limits.take
         self._header = client_ip_header.lower().encode()
         self._name = sessions.names.session.encode()
         self._named = self._name + b"="
@@ -118,6 +121,8 @@ class FastGate:
             passage = self._gate.passage(known.identity, instance, client=client, host=host, bearer=False)
             known.passage, known.instance, known.host, known.client = passage, instance, asked.host, client
             known.fresh_until = now + PASSAGE_FRESH_S
+        if self._take(known.user_id) is not None:
+            return None  # the core says how long they have to wait
         self._passed.n += 1
         return passage
 

@@ -73,6 +73,12 @@ class Metrics:
             ["error"],
             registry=self.registry,
         )
+        self._too_often = Counter(
+            "jarvis_too_often",
+            "Requests beyond a rate limit, by limit; in shadow mode they were let pass.",
+            ["limit"],
+            registry=self.registry,
+        )
         self.ready = Histogram(
             "jarvis_ready_seconds",
             "From a visit to a ready Instance, by path.",
@@ -97,6 +103,10 @@ class Metrics:
             self.ready.labels(outcome.path).observe(outcome.took_s)
         else:
             self.not_ready.labels(outcome.error).inc()
+
+    def too_often(self, limit: str) -> None:
+        """A request was beyond this limit."""
+        self._too_often.labels(limit).inc()
 
     def text(self) -> bytes:
         """The exposition format, for `/metrics`."""

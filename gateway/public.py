@@ -9,9 +9,11 @@ import structlog
 from aiohttp import web
 
 from gateway.account.door import AccountDoor
-from gateway.errors import NoSuchPage, of_page, respond
+from gateway.errors import NoSuchPage, TooOften, of_page, respond
 from gateway.gate import Gate
 from gateway.health import Health
+from gateway.limits.bucket import Standing
+from gateway.limits.limits import RateLimits
 from gateway.lobby import Lobby
 from gateway.observe import Metrics
 from gateway.pages.render import Pages
@@ -29,6 +31,7 @@ from provisioner.lifecycle import Visitor
 
 log = structlog.get_logger(__name__)
 
+SIGN_IN: Final = "/auth/"
 WAITING_ROOM: Final = "/welcome/waiting"
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -47,6 +50,7 @@ class Public:
         pages: Pages,
         health: Health,
         metrics: Metrics,
+        limits: RateLimits,
         client_ip_header: str,
     ) -> None:
         self._sessions = sessions
@@ -55,6 +59,7 @@ class Public:
         self._lobby = lobby
         self._pages = pages
         self._metrics = metrics
+        self._limits = limits
         self._client_ip_header = client_ip_header
         self._own: dict[tuple[str, str], Handler] = {
             ("GET", "/auth/login"): signin.login,
@@ -71,20 +76,40 @@ class Public:
         """The answer to any request; failures come out as answers too, never as exceptions."""
         kind = kind_of(request.method, request.headers)
         try:
+            if request.path.startswith(SIGN_IN):
+                return await self._signing_in(request)
             if self._account.is_for(request.host):
-                self._metrics.own.inc()
-                return await self._account.handle(request)
+                return await self._own_page(request)
             fault = fault_of(request)
             if fault is not None and fault.sent:
                 raise fault  # the fast lane had sent it to the Machine, and no answer came
             if is_reserved(request.path):
-                return await self._reserved(request)
+                return await self._own_page(request)
             return await self._machine(request, kind)
         except Exception as fault:
             return await self._failed(request, kind, fault)
 
-    async def _reserved(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _signing_in(self, request: web.BaseRequest) -> web.StreamResponse:
+        """By address, before anything is looked up: nobody is known yet, and each of these may ask Supabase."""
+        client = client_ip(request.remote, request.headers, self._client_ip_header)
+        wait = self._limits.take_sign_in(client)
+        standing = self._limits.sign_in_standing(client)
+        if wait is not None:
+            self._metrics.own.inc()
+            raise self._too_often(wait, standing)
+        response = await self._own_page(request)
+        if not response.prepared:
+            response.headers.update(standing.fields)
+        return response
+
+    def _too_often(self, wait: float, standing: Standing) -> TooOften:
+        self._metrics.too_often(standing.name)
+        return TooOften(wait, standing)
+
+    async def _own_page(self, request: web.BaseRequest) -> web.StreamResponse:
         self._metrics.own.inc()
+        if self._account.is_for(request.host):
+            return await self._account.handle(request)
         handler = self._own.get((request.method, request.path))
         if handler is None:
             raise NoSuchPage(request.path[:200])
@@ -97,6 +122,8 @@ class Public:
         except NotSignedIn as stranger:
             return self._stranger(request, kind, stranger)
         identity.require(Scope.APP)
+        if (wait := self._limits.take(identity.user_id)) is not None:
+            raise self._too_often(wait, self._limits.standing(identity.user_id))
         if fault_of(request) is None:  # else the fast lane counted it
             self._metrics.passed.inc()
         return await self._gate.pass_through(

@@ -154,6 +154,20 @@ class Settings(BaseSettings):
         ge=8,
         description="Requests and streams of one user open at once on a replica; more get 429.",
     )
+    rate_limits: Literal["enforce", "shadow", "off"] = Field(
+        default="enforce", description="`shadow` counts who would be refused and refuses nobody; `off` counts nothing."
+    )
+    rate_factor: float = Field(
+        default=1,
+        gt=0,
+        description="Multiplies how often a user may ask by their plan (`gateway/limits/limits.py`), on each replica.",
+    )
+    sign_in_per_minute: float = Field(
+        default=30,
+        gt=0,
+        description="Requests under /auth/ a minute and address, on each replica; twice as many at once. A sign-in"
+        " makes two. Loopback is free: that is a proxy which names no client.",
+    )
     touch_every_s: float = Field(
         default=2, gt=0, le=60, description="Seconds between two batches of `last_active` to Postgres."
     )
