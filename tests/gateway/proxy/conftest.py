@@ -55,6 +55,9 @@ class Proxy:
     def __init__(self, upstream: Scripted | None, relay: Relay, passage: Passage, *, fast: bool) -> None:
         self.upstream, self.relay, self.passage = upstream, relay, passage
         self.lane = Lane(relay, self.decide) if fast else None
+        self.fast_passage: Passage | None = None
+        """For the fast lane, where it is another."""
+        self.front: Front | None = None
         self.port = 0
         self.errors: list[UpstreamError] = []
         self.handled = 0
@@ -67,7 +70,7 @@ class Proxy:
 
     def decide(self, asked: Asked, peer: str) -> Passage | None:
         assert peer == "127.0.0.1"
-        return None if asked.target.startswith((b"/own", b"/core")) else self.passage
+        return None if asked.target.startswith((b"/own", b"/core")) else self.fast_passage or self.passage
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.handled += 1
@@ -115,7 +118,7 @@ class Lab:
 
 @asynccontextmanager
 async def _listening(proxy: Proxy, limits: ProxyLimits) -> AsyncIterator[None]:
-    front = Front(proxy.handle, limits, lane=proxy.lane)
+    front = proxy.front = Front(proxy.handle, limits, lane=proxy.lane)
     server = await asyncio.get_running_loop().create_server(front, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
     try:
@@ -132,6 +135,13 @@ async def lab(request: pytest.FixtureRequest) -> AsyncIterator[Lab]:
     """Everything that holds for one lane holds for the other."""
     async with AsyncExitStack() as stack:
         yield Lab(stack, fast=request.param == "fast")
+
+
+@pytest.fixture
+async def fast() -> AsyncIterator[Lab]:
+    """For what is only said of the fast lane."""
+    async with AsyncExitStack() as stack:
+        yield Lab(stack, fast=True)
 
 
 async def eventually(condition: Callable[[], object], seconds: float = 5.0) -> None:
