@@ -82,11 +82,20 @@ class Gate:
         self.gone.append(user_id)
 
 
+class Limits:
+    def __init__(self) -> None:
+        self.wait: float | None = None
+
+    def take(self, user_id: UserId) -> float | None:
+        return self.wait
+
+
 class Desk:
     """A FastGate and all it asks."""
 
     def __init__(self, header: str = "") -> None:
         self.sessions, self.directory, self.gate = Sessions(), Directory(), Gate()
+        self.limits = Limits()
         self.clock, self.metrics = ManualClock(), Metrics()
         given: dict[str, Any] = {
             "sessions": self.sessions,
@@ -94,6 +103,7 @@ class Desk:
             "gate": self.gate,
             "clock": self.clock,
             "metrics": self.metrics,
+            "limits": self.limits,
             "client_ip_header": header,
             "elsewhere": lambda host: host == "account.x",
         }
@@ -193,6 +203,9 @@ def test_what_changes_shows_at_once() -> None:
     desk.gate.room = False
     assert desk.decide() is None
     desk.gate.room = True
+    desk.limits.wait = 1.0
+    assert desk.decide() is None
+    desk.limits.wait = None
     assert desk.decide(host="y")
     assert desk.decide(host="account.x") is None
     assert len(desk.gate.made) == 3
