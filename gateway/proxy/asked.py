@@ -21,7 +21,7 @@ from gateway.proxy.fields import (
     options,
 )
 from gateway.proxy.framing import CHUNKED, Malformed
-from gateway.proxy.heads import DIGITS, lines_of
+from gateway.proxy.heads import DIGITS, check_lines
 
 if TYPE_CHECKING:
     from gateway.proxy.errors import UpstreamError
@@ -36,6 +36,10 @@ _KNOWN: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE"
 _REPLAYABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _NEVER_NAMED: Final = frozenset({b"host", b"content-length"})
 _NOTHING: Final[frozenset[bytes]] = frozenset()
+_USUAL: Final[set[bytes]] = set()
+"""Lines that just pass. Browsers send the same ones with every request, so most need no second look."""
+_USUAL_MOST: Final = 4096
+_USUAL_BYTES: Final = 160
 
 
 class Asked:
@@ -121,9 +125,8 @@ class Asked:
         self.head = self.shown = self.cookie = b""
         self.kept = []
 
-    def _read(self) -> None:
+    def _read(self, lines: list[bytes]) -> None:
         """Judge every field once. A folded line is none, for its name begins with a space."""
-        lines = lines_of(self.head)
         del lines[0], lines[-1]
         self.fields = len(lines)
         kept = [self.method + b" " + self.target + b" HTTP/1.1"]
@@ -134,12 +137,19 @@ class Asked:
         hosts = 0
         upgrade = b""
         for line in lines:
+            if line in _USUAL:
+                keep(line)
+                continue
             name, colon, value = line.partition(b":")
             if not colon:
                 raise Malformed("a header line without a colon")
             kind = ASKED[name]
             if not kind:
                 keep(line)
+                if len(line) <= _USUAL_BYTES:
+                    if len(_USUAL) >= _USUAL_MOST:
+                        _USUAL.clear()
+                    _USUAL.add(line)
             elif kind == COOKIE:
                 value = value.strip(b" \t")
                 self.cookie = self.cookie + b"; " + value if self.cookie else value
@@ -201,10 +211,11 @@ class Asked:
         )  # fmt: skip
 
 
-def read_request(head: bytes) -> Asked:
+def read_request(head: bytes, lines: list[bytes] | None = None) -> Asked:
     """What `head` (which ends with an empty line) asks, and how the request continues after it.
 
-    Raises Malformed for whatever two readers could read in two ways.
+    `lines`: its `splitlines()`, if they are at hand; used up. Raises Malformed for whatever two readers could read in
+    two ways.
     """
     line = _REQUEST_LINE.match(head)
     if line is None:
@@ -212,10 +223,14 @@ def read_request(head: bytes) -> Asked:
     method, target, minor = line.groups()
     if method == b"CONNECT":
         raise Malformed("CONNECT is not served here", 405)
+    if lines is None:
+        lines = head.splitlines()
+    check_lines(head, lines)
     asked = Asked(head, method, target, http11=minor == b"1")
     if target[0] != 0x2F or not target.isascii():
         _make_plain(asked, line.end())
-    asked._read()
+        lines = asked.head.splitlines()
+    asked._read(lines)
     return asked
 
 

@@ -84,12 +84,18 @@ ASKED: Final = Verdicts(
         b"authorization": AUTHORIZATION,
         b"expect": EXPECT,
         b"sec-websocket-key1": ODD,  # of a draft that nobody speaks; aiohttp refuses it
+        b"service-worker": ODD,  # asks for a script that may come to answer for us: the core looks at it
     },
     identity=True,
 )
 """Fields of requests."""
 ANSWERED: Final = Verdicts(
-    _FRAMING | {b"set-cookie": SET_COOKIE, b"content-type": TYPE},
+    _FRAMING
+    | {
+        b"set-cookie": SET_COOKIE,
+        b"content-type": TYPE,
+        b"service-worker-allowed": DROP,  # would let a script in a folder answer for the whole origin
+    },
     identity=False,
 )
 """Fields of answers."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _LINGER_S: Final = 2.0
 _BODY_LINGER_S: Final = 10.0
 _HELD_MOST: Final = 65_536
+_END: Final = b"\r\n\r\n"
 
 
 class Guest(Protocol):
@@ -190,7 +191,11 @@ class FrontConnection(asyncio.Protocol):
         limits = self._front.limits
         if data[:1] in b"\r\n":
             data = data.lstrip(b"\r\n")  # RFC 9112 §2.2: empty lines before a request
-        end = data.find(b"\r\n\r\n") + 4
+        end, lines = len(data), None
+        if data[-4:] == _END and end <= limits.max_head_bytes:
+            lines = data.splitlines()  # needed anyway, and tells where the head ends sooner than a search for it
+        if lines is None or lines.index(b"") != len(lines) - 1:
+            end, lines = data.find(_END) + 4, None
         if end < 4:
             self._wait_for_head(data)
             return b""
@@ -198,7 +203,7 @@ class FrontConnection(asyncio.Protocol):
             self._too_large(data)
         if self._alarm is not None:
             self._stop_waiting()
-        asked = read_request(data[:end] if len(data) > end else data)
+        asked = read_request(data[:end] if len(data) > end else data, lines)
         if len(asked.target) > limits.max_target_bytes:
             self._too_large(data)
         if asked.fields > limits.max_fields:

@@ -24,12 +24,17 @@ _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: .*)?", re.DOT
 
 def lines_of(head: bytes) -> list[bytes]:
     """The lines of a head, every one of which ends with CRLF. Raises Malformed for any other control but TAB."""
+    lines = head.splitlines()
+    check_lines(head, lines)
+    return lines
+
+
+def check_lines(head: bytes, lines: list[bytes]) -> None:
+    """Raise Malformed unless `lines`, which are `head.splitlines()`, end with CRLF each and have no other controls."""
     # What is left without printable bytes must be one CRLF a line: three passes at C speed instead of a look at each
     # line. Both halves are needed: a bare CR and a bare LF further on also leave a CRLF, but are the ends of two lines.
-    lines = head.splitlines()
     if head.translate(None, _PRINTABLE) != b"\r\n" * len(lines):
         raise Malformed("a control character or a bare line end")
-    return lines
 
 
 class Answer:
