@@ -44,6 +44,10 @@ class NoSuchPage(GatewayError):
     """A reserved path without anything behind it."""
 
 
+class WorkerAtRoot(GatewayError):
+    """A service worker's script at a place from where it could answer for the gateway's own paths."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What goes out for a kind of failure. `retry_after` in seconds."""
@@ -66,6 +70,7 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
     TooManyOpen: Answer(429, "Too many at once", "You have very many requests and streams open. Close some tabs.", 5),
     TooOften: Answer(429, "Too many requests", "That was more than we take in so short a time. Please wait a little."),
     NoSuchPage: Answer(404, "There is nothing here", "This address belongs to us, but there is no page behind it."),
+    WorkerAtRoot: Answer(403, "No service worker here", "Put its script into a folder: / is not an app's alone."),
     GatewayError: Answer(500, "Something went wrong on our side", "Please try again."),
     behind.WakeExpired: Answer(503, "Your machine is starting", _BUSY, 1),
     behind.ProvisioningFailed: Answer(503, "Your machine could not be made yet", "We keep trying.", 10),

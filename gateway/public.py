@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from gateway.account.door import AccountDoor
-from gateway.errors import NoSuchPage, TooOften, of_page, respond
+from gateway.errors import NoSuchPage, TooOften, WorkerAtRoot, of_page, respond
 from gateway.gate import Gate
 from gateway.health import Health
 from gateway.limits.bucket import Standing
@@ -19,7 +19,7 @@ from gateway.observe import Metrics
 from gateway.pages.render import Pages
 from gateway.proxy.errors import UpstreamError
 from gateway.proxy.relay import fault_of
-from gateway.request import Kind, client_ip, is_reserved, kind_of
+from gateway.request import Kind, client_ip, is_reserved, kind_of, wants_root_worker
 from gateway.session.failures import WORDS
 from gateway.session.failures import kind_of as failure_in
 from gateway.session.identity import Identity, NotSignedIn
@@ -122,6 +122,8 @@ class Public:
         except NotSignedIn as stranger:
             return self._stranger(request, kind, stranger)
         identity.require(Scope.APP)
+        if wants_root_worker(request.rel_url.raw_path, request.headers):
+            raise WorkerAtRoot(request.path[:200])
         if (wait := self._limits.take(identity.user_id)) is not None:
             raise self._too_often(wait, self._limits.standing(identity.user_id))
         if fault_of(request) is None:  # else the fast lane counted it

@@ -40,6 +40,16 @@ def is_reserved(path: str) -> bool:
     return path.startswith(RESERVED)
 
 
+def wants_root_worker(path: str, headers: Mapping[str, str]) -> bool:
+    """Is this the script of a service worker that could answer for RESERVED paths?
+
+    A worker answers for what lies beside its script and below (browsers ask no server there, also not to sign out or
+    in), so one at the root would be between us and every later user of the browser. `path` as it was sent; browsers
+    refuse scripts and scopes with an encoded slash.
+    """
+    return "Service-Worker" in headers and path.rfind("/") <= 0
+
+
 def client_ip(peer: str | None, headers: Mapping[str, str], trusted_header: str) -> str:
     """The client's address: what the platform's edge says, or the peer's own. "" if neither is known.
 

@@ -3,7 +3,7 @@
 import pytest
 from multidict import CIMultiDict
 
-from gateway.request import Kind, client_ip, forwarded, is_reserved, kind_of
+from gateway.request import Kind, client_ip, forwarded, is_reserved, kind_of, wants_root_worker
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml"}
 
@@ -67,3 +67,13 @@ def test_forwarded_in_both_forms(client: str, node: str) -> None:
 def test_a_host_cannot_break_out_of_its_quotes() -> None:
     fields = dict(forwarded("", 'a";for=evil', "http"))
     assert fields[b"Forwarded"] == b'for=unknown;host="a\\";for=evil";proto=http'
+
+
+@pytest.mark.parametrize(
+    ("path", "refused"),
+    [("/sw.js", True), ("/", True), ("/%73w.js", True), ("/app/sw.js", False), ("/auth/sw.js", False), ("", True)],
+)
+def test_a_service_worker_that_could_answer_for_the_gateway_is_known(path: str, refused: bool) -> None:
+    """In a folder it answers for that folder alone."""
+    assert wants_root_worker(path, {"Service-Worker": "script"}) is refused
+    assert not wants_root_worker(path, {})

@@ -253,7 +253,13 @@ async def served(
     token, public = "fm2_journey", f"http://{_free_address()}"
     async with AsyncExitStack() as stack:
         auth = await stack.enter_async_context(
-            local_auth(folder / "auth", site_url=public, publishable_key="sb_publishable_j", secret_key="sb_secret_j")
+            local_auth(
+                folder / "auth",
+                site_url=public,
+                allow=("http://**.localhost:**/auth/callback**",),
+                publishable_key="sb_publishable_j",
+                secret_key="sb_secret_j",
+            )
         )
         fly = await stack.enter_async_context(
             local_fly(
