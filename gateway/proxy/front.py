@@ -264,7 +264,7 @@ class FrontConnection(asyncio.Protocol):
 
     def answered(self, *, keep_alive: bool) -> None:
         """The fast lane's exchange is over."""
-        self.guest = self._taker = None
+        self.asked = self.guest = self._taker = None
         self._answering = False
         transport = self.transport
         if transport is None:
@@ -278,6 +278,7 @@ class FrontConnection(asyncio.Protocol):
 
     def answered_by_core(self, *, keep_alive: bool) -> None:
         """aiohttp has written its answer; if the connection is to end, it sees to that."""
+        self.asked = None
         self._answering = False
         if self.leaving and self._core is not None:
             self._core.close()
