@@ -31,12 +31,15 @@ with asked as (
   on conflict (user_id) do nothing
   returning user_id
 ), sessions as (
-  delete from gateway.sessions where user_id = :user_id
+  delete from gateway.sessions where user_id = :user_id returning 1
 ), tokens as (
-  delete from gateway.access_tokens where user_id = :user_id
+  delete from gateway.access_tokens where user_id = :user_id returning 1
 ), audited as (
+  -- Counted, so that the row is written last: all others who write to the log wait from there to our commit, and
+  -- a session may be locked by its refresh for as long as Supabase takes.
   insert into gateway.audit_log (at, actor, action, user_id)
   select :now, user_id::text, 'deletion_asked', user_id from asked
+  where (select count(*) from sessions) + (select count(*) from tokens) >= 0
 )
 select user_id from asked;
 
@@ -61,11 +64,13 @@ with done as (
   where user_id = :user_id and finished_at is null
   returning user_id
 ), sessions as (
-  delete from gateway.sessions where user_id in (select user_id from done)
+  delete from gateway.sessions where user_id in (select user_id from done) returning 1
 ), tokens as (
-  delete from gateway.access_tokens where user_id in (select user_id from done)
+  delete from gateway.access_tokens where user_id in (select user_id from done) returning 1
 ), signups as (
-  delete from gateway.signups where user_id in (select user_id from done)
+  delete from gateway.signups where user_id in (select user_id from done) returning 1
 )
 insert into gateway.audit_log (at, actor, action, user_id, detail)
-select :now, 'eraser', 'account_deleted', user_id, (:detail::text)::jsonb from done;
+select :now, 'eraser', 'account_deleted', user_id, (:detail::text)::jsonb from done
+-- The row last: see ask_deletion.
+where (select count(*) from sessions) + (select count(*) from tokens) + (select count(*) from signups) >= 0;

@@ -50,10 +50,14 @@ with decided as (
   returning *
 ), sessions as (
   delete from gateway.sessions where user_id = :user_id and :status <> 'admitted' and exists (select from decided)
+  returning 1
 ), tokens as (
   delete from gateway.access_tokens where user_id = :user_id and :status <> 'admitted' and exists (select from decided)
+  returning 1
 ), audited as (
   insert into gateway.audit_log (at, actor, action, user_id, detail)
   select :now, :decided_by, 'signup_' || :status, user_id, jsonb_build_object('status', :status::text) from decided
+  -- The row last: see ask_deletion.
+  where (select count(*) from sessions) + (select count(*) from tokens) >= 0
 )
 select * from decided;
