@@ -70,6 +70,8 @@ async def test_the_same_is_heard_through_the_proxy(lab: Lab, talk: Talk) -> None
         proxy = await lab.proxy(endpoint=Endpoint("127.0.0.1", port))
         there, through = await talk(f"ws://127.0.0.1:{port}/"), await talk(f"ws://127.0.0.1:{proxy.port}/")
         assert through == there
+        if proxy.lane is not None:
+            assert (proxy.lane.taken, proxy.handled) == (1, 0)
         await eventually(lambda: not proxy.relay.live.in_progress("k"))
 
 
