@@ -18,6 +18,7 @@ from gateway.proxy.fields import (
     LENGTH,
     ODD,
     UPGRADE,
+    Verdicts,
     options,
 )
 from gateway.proxy.framing import CHUNKED, Malformed
@@ -36,8 +37,6 @@ _KNOWN: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE"
 _REPLAYABLE: Final = frozenset({b"GET", b"HEAD", b"OPTIONS"})
 _NEVER_NAMED: Final = frozenset({b"host", b"content-length"})
 _NOTHING: Final[frozenset[bytes]] = frozenset()
-_USUAL: Final[set[bytes]] = set()
-"""Lines that just pass. Browsers send the same ones with every request, so most need no second look."""
 _USUAL_MOST: Final = 4096
 _USUAL_BYTES: Final = 160
 
@@ -46,11 +45,11 @@ class Asked:
     """One request's head, and what it says about how it may be answered."""
 
     __slots__ = (
-        "_named", "authorization", "cookie", "expects", "fault", "fields", "head", "head_only", "host", "http11",
-        "keep_alive", "kept", "length", "method", "plain", "shown", "target", "upgrade",
+        "_named", "_verdicts", "authorization", "cookie", "expects", "fault", "fields", "head", "head_only", "host",
+        "http11", "keep_alive", "kept", "length", "method", "plain", "shown", "target", "upgrade",
     )  # fmt: skip
 
-    def __init__(self, head: bytes, method: bytes, target: bytes, *, http11: bool) -> None:
+    def __init__(self, head: bytes, method: bytes, target: bytes, verdicts: Verdicts, *, http11: bool) -> None:
         self.head = head
         """As it came, empty line included, but with the target in origin-form and a Host that agrees with it."""
         self.shown = head
@@ -76,6 +75,7 @@ class Asked:
         self.fault: UpstreamError | None = None
         """What another lane met with when it tried to have this request answered."""
         self._named = _NOTHING
+        self._verdicts = verdicts
 
     @property
     def body(self) -> bool:
@@ -94,10 +94,14 @@ class Asked:
 
     def values(self, name: bytes) -> list[bytes]:
         """What the head says under a lower-case `name`, passed on or not."""
-        found = []
-        for line in self.head.split(b"\r\n"):
-            if line[: len(name)].lower() == name and line[len(name) : len(name) + 1] == b":":
-                found.append(line[len(name) + 1 :].strip(b" \t"))
+        head, mark, found = self.head, b"\r\n" + name + b":", []
+        low = head.lower()
+        at = low.find(mark)
+        while at >= 0:
+            start = at + len(mark)
+            at = head.index(b"\r\n", start)
+            found.append(head[start:at].strip(b" \t"))
+            at = low.find(mark, at)
         return found
 
     def for_machine(self, passage: "Passage") -> bytes:
@@ -131,25 +135,26 @@ class Asked:
         self.fields = len(lines)
         kept = [self.method + b" " + self.target + b" HTTP/1.1"]
         keep = kept.append
-        said = _NOTHING
+        said, verdicts = _NOTHING, self._verdicts
+        usual = verdicts.usual
         lengths: bytes | None = None
         coded = odd = False
         hosts = 0
         upgrade = b""
         for line in lines:
-            if line in _USUAL:
+            if line in usual:
                 keep(line)
                 continue
             name, colon, value = line.partition(b":")
             if not colon:
                 raise Malformed("a header line without a colon")
-            kind = ASKED[name]
+            kind = verdicts[name]
             if not kind:
                 keep(line)
                 if len(line) <= _USUAL_BYTES:
-                    if len(_USUAL) >= _USUAL_MOST:
-                        _USUAL.clear()
-                    _USUAL.add(line)
+                    if len(usual) >= _USUAL_MOST:
+                        usual.clear()
+                    usual.add(line)
             elif kind == COOKIE:
                 value = value.strip(b" \t")
                 self.cookie = self.cookie + b"; " + value if self.cookie else value
@@ -211,11 +216,11 @@ class Asked:
         )  # fmt: skip
 
 
-def read_request(head: bytes, lines: list[bytes] | None = None) -> Asked:
+def read_request(head: bytes, verdicts: Verdicts = ASKED, lines: list[bytes] | None = None) -> Asked:
     """What `head` (which ends with an empty line) asks, and how the request continues after it.
 
-    `lines`: its `splitlines()`, if they are at hand; used up. Raises Malformed for whatever two readers could read in
-    two ways.
+    `verdicts` say which fields pass. `lines`: its `splitlines()`, if they are at hand; used up. Raises Malformed for
+    whatever two readers could read in two ways.
     """
     line = _REQUEST_LINE.match(head)
     if line is None:
@@ -226,7 +231,7 @@ def read_request(head: bytes, lines: list[bytes] | None = None) -> Asked:
     if lines is None:
         lines = head.splitlines()
     check_lines(head, lines)
-    asked = Asked(head, method, target, http11=minor == b"1")
+    asked = Asked(head, method, target, verdicts, http11=minor == b"1")
     if target[0] != 0x2F or not target.isascii():
         _make_plain(asked, line.end())
         lines = asked.head.splitlines()

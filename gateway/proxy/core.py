@@ -46,20 +46,3 @@ class CoreConnection(web.RequestHandler):
         else:
             self.front.refuse(400, "this is no valid HTTP request")
         return Relayed(status=status)
-
-
-class Remainder:
-    """What is left of a body whose beginning went elsewhere: one byte for aiohttp, once all of it has come.
-
-    So aiohttp, which answers such a request with an error, keeps the connection open for as long as the client
-    still sends, and nothing of the body is taken for another request.
-    """
-
-    __slots__ = ("_core",)
-
-    def __init__(self, core: CoreConnection) -> None:
-        self._core = core
-
-    def data_received(self, data: bytes) -> None:
-        if self._core.front.body_complete:
-            self._core.data_received(b"x")

@@ -234,6 +234,10 @@ class Exchange:
     def session(self) -> Hashable | None:
         return self._passage.session
 
+    @property
+    def upgraded(self) -> bool:
+        return self._splice is not None
+
     async def ended(self) -> None:
         if not self.done:
             await asyncio.wait([self._end_awaited()])

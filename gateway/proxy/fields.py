@@ -14,14 +14,9 @@ from gateway.proxy.framing import Malformed
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _KEPT_VERDICTS: Final = 2048
 
-_HOP: Final = {
-    b"keep-alive": None,
-    b"proxy-connection": None,
-    b"proxy-authenticate": None,
-    b"proxy-authorization": None,
-    b"te": None,
-    b"trailer": None,
-}
+_HOP: Final = (
+    b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
+)  # fmt: skip
 
 
 # What a field means to a proxy. PASS is 0, so that the common case is falsy; plain numbers, because members of an
@@ -42,11 +37,16 @@ ODD: Final = 12
 
 
 class Verdicts(dict[bytes, int]):
-    """Field name, as spelled →  Raises Malformed for what is no field name at all."""
+    """Field name, as spelled → what it means. Raises Malformed for what is no field name at all."""
 
-    def __init__(self, special: dict[bytes, int], *, identity: bool) -> None:
+    def __init__(
+        self, special: dict[bytes, int], dropped: Collection[bytes] = (), prefixes: tuple[bytes, ...] = ()
+    ) -> None:
+        """`dropped` and what begins with one of `prefixes` ends here, with any `_` for a `-`."""
         super().__init__()
-        self._special, self._identity = special, identity
+        self._special, self._dropped, self._prefixes = special, frozenset(dropped) | frozenset(_HOP), prefixes
+        self.usual: set[bytes] = set()
+        """Lines that just pass. Browsers send the same ones with every request, so most need no second look."""
 
     def __missing__(self, name: bytes) -> int:
         kind = self._judge(name)
@@ -59,11 +59,7 @@ class Verdicts(dict[bytes, int]):
             raise Malformed("bad field name")
         low = name.lower()
         dashed = low.replace(b"_", b"-")
-        if self._identity and (
-            dashed in (b"forwarded", b"x-real-ip") or dashed.startswith((b"x-forwarded", b"fly-", b"x-jarvis-"))
-        ):
-            return DROP
-        if dashed in _HOP:
+        if dashed in self._dropped or dashed.startswith(self._prefixes):
             return DROP
         kind = self._special.get(dashed, PASS)
         # CGI-like servers read "Content_Length" as Content-Length: framing in disguise never passes.
@@ -76,27 +72,24 @@ _FRAMING: Final = {
     b"transfer-encoding": CODING,
     b"upgrade": UPGRADE,
 }
-ASKED: Final = Verdicts(
-    _FRAMING
-    | {
-        b"host": HOST,
-        b"cookie": COOKIE,
-        b"authorization": AUTHORIZATION,
-        b"expect": EXPECT,
-        b"sec-websocket-key1": ODD,  # of a draft that nobody speaks; aiohttp refuses it
-        b"service-worker": ODD,  # asks for a script that may come to answer for us: the core looks at it
-    },
-    identity=True,
-)
-"""Fields of requests."""
+_ASKED: Final = _FRAMING | {
+    b"host": HOST,
+    b"cookie": COOKIE,
+    b"authorization": AUTHORIZATION,
+    b"expect": EXPECT,
+    b"sec-websocket-key1": ODD,  # of a draft that nobody speaks; aiohttp refuses it
+}
+ASKED: Final = Verdicts(_ASKED, (b"forwarded", b"x-real-ip"), (b"x-forwarded", b"fly-", b"x-jarvis-"))
+"""Fields of requests from anywhere: who they come from is for us to say."""
+ASKED_INSIDE: Final = Verdicts(_ASKED, (b"x-jarvis-user", b"x-jarvis-email", b"x-jarvis-assertion"))
+"""Fields of requests that came through a gateway: what it says of their origin passes, who asks is said anew."""
 ANSWERED: Final = Verdicts(
     _FRAMING
     | {
         b"set-cookie": SET_COOKIE,
         b"content-type": TYPE,
         b"service-worker-allowed": DROP,  # would let a script in a folder answer for the whole origin
-    },
-    identity=False,
+    }
 )
 """Fields of answers."""
 

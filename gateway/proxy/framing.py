@@ -12,6 +12,7 @@ CHUNKED: Final = -1
 """A body length that says: chunked."""
 
 _SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})(?:;[\t -~\x80-\xff]*)?")
+_TRAILER: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t -~\x80-\xff]*")
 _MAX_LINE: Final = 4096
 _MAX_TRAILERS: Final = 65_536
 
@@ -80,6 +81,8 @@ class Chunks:
                     if cut == pos:  # no trailers, and the last chunk in this very read: nothing to cut out
                         return (data[: end + 2] if rest else data), rest
                     return (data[:cut] if cut > 0 else b"") + b"\r\n", rest
+                if _TRAILER.fullmatch(data, pos, end) is None:
+                    raise Malformed("bad trailer")
             else:
                 line = data[pos:end]
                 self._left = self._size(line)

@@ -8,16 +8,14 @@ request, and lanes may change from one request to the next.
 
 import asyncio
 from collections.abc import Callable
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from gateway.proxy.asked import Asked, read_request
-from gateway.proxy.core import CoreConnection, Remainder
 from gateway.proxy.errors import UpstreamError
 from gateway.proxy.framing import CHUNKED, Chunks, Malformed
 
 if TYPE_CHECKING:
-    from gateway.proxy.server import Front
+    from gateway.proxy.plain import Own, Plain
 
 _LINGER_S: Final = 2.0
 _BODY_LINGER_S: Final = 10.0
@@ -41,6 +39,16 @@ class Taker(Protocol):
     def data_received(self, data: bytes) -> None: ...
 
 
+class Core(Taker, Protocol):
+    """A server's protocol for what the lane does not take: on the gate's transport, one framed request at a time."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None: ...
+    def connection_lost(self, exc: BaseException | None) -> None: ...
+    def pause_writing(self) -> None: ...
+    def resume_writing(self) -> None: ...
+    def close(self) -> None: ...
+
+
 class FrontConnection(asyncio.Protocol):
     """One client connection: the gate, the lanes behind it, and a raw mode after an upgrade."""
 
@@ -49,9 +57,9 @@ class FrontConnection(asyncio.Protocol):
         "asked", "guest", "leaving", "quiet", "transport", "writing_paused",
     )  # fmt: skip
 
-    def __init__(self, front: "Front") -> None:
+    def __init__(self, front: "Plain") -> None:
         self._front = front
-        self._core: CoreConnection | None = None
+        self._core: Core | None = None
         self.transport: asyncio.Transport | None = None
         self._peer: str | None = None
         self.guest: Guest | None = None
@@ -203,7 +211,7 @@ class FrontConnection(asyncio.Protocol):
             self._too_large(data)
         if self._alarm is not None:
             self._stop_waiting()
-        asked = read_request(data[:end] if len(data) > end else data, lines)
+        asked = read_request(data[:end] if len(data) > end else data, self._front.verdicts, lines)
         if len(asked.target) > limits.max_target_bytes:
             self._too_large(data)
         if asked.fields > limits.max_fields:
@@ -216,7 +224,7 @@ class FrontConnection(asyncio.Protocol):
         self._answering = True
         self.quiet = 0
         lane = self._front.lane
-        if lane is None or not asked.plain or not lane.take(self, asked):
+        if lane is None or not lane.take(self, asked):
             self._give_to_core(asked.shown)
         return data[end:] if len(data) > end else b""
 
@@ -259,8 +267,22 @@ class FrontConnection(asyncio.Protocol):
             self._give_to_core(asked.shown)
         else:
             core = self._give_to_core(asked.stub)
-            self._taker = rest = Remainder(core)
+            self._taker = rest = Remainder(self, core)
             rest.data_received(b"")
+
+    def answer(self, own: "Own") -> None:
+        """Answer the current request, of which the client got nothing yet, by ourselves."""
+        asked, transport, self.guest = self.asked, self.transport, None
+        if asked is None or transport is None or transport.is_closing():
+            return
+        keep_alive = asked.keep_alive and asked.http11 and self.body_complete and not self.leaving
+        words = own.encode(head_only=asked.head_only, keep_alive=keep_alive)
+        if not self.body_complete:
+            self._last_words(transport, words)
+        else:
+            transport.write(words)
+            self.leaving = not keep_alive
+            self.answered(keep_alive=keep_alive)
 
     def answered(self, *, keep_alive: bool) -> None:
         """The fast lane's exchange is over."""
@@ -291,7 +313,7 @@ class FrontConnection(asyncio.Protocol):
             self.transport.resume_reading()
         self._let_in(data)
 
-    def _give_to_core(self, head: bytes) -> CoreConnection:
+    def _give_to_core(self, head: bytes) -> Core:
         core = self._core
         if core is None:
             core = self._core = self._front.core_for(self)
@@ -306,23 +328,26 @@ class FrontConnection(asyncio.Protocol):
     # -- ends
 
     def refuse(self, status: int, why: str) -> None:
-        """Answer what no lane sees, then end the connection without losing the answer to a reset."""
+        """Answer what no lane sees, then end the connection."""
+        guest, self.guest = self.guest, None
+        transport = self.transport
+        if guest is not None and transport is not None and not transport.is_closing():
+            guest.client_lost()
+        if transport is None or transport.is_closing():
+            self._refused = True
+        elif guest is not None and guest.started:
+            self._refused = True
+            transport.abort()
+        else:
+            self._last_words(transport, self._front.refusal(status, why).encode(head_only=False, keep_alive=False))
+
+    def _last_words(self, transport: asyncio.Transport, words: bytes) -> None:
+        """End the connection with `words`, which are not lost to a reset: what still comes is swallowed for a while."""
         self._stop_waiting()
         self._refused = True
         self._held = b""
-        self._taker = None
-        guest, self.guest = self.guest, None
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            return
-        if guest is not None:
-            guest.client_lost()
-        if guest is not None and guest.started:
-            transport.abort()
-            return
-        words = f"{status} {HTTPStatus(status).phrase}: {why}.\n".encode()
-        head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: text/plain; charset=utf-8\r\n"
-        transport.write(f"{head}Content-Length: {len(words)}\r\nConnection: close\r\n\r\n".encode() + words)
+        self._taker = self.guest = None
+        transport.write(words)
         if transport.can_write_eof():
             transport.write_eof()
         self._alarm = asyncio.get_running_loop().call_later(_LINGER_S, transport.close)
@@ -341,3 +366,20 @@ class FrontConnection(asyncio.Protocol):
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+
+class Remainder:
+    """What is left of a body whose beginning went elsewhere: one byte for the core, once all of it has come.
+
+    So a core which answers such a request with an error keeps the connection open for as long as the client
+    still sends, and nothing of the body is taken for another request.
+    """
+
+    __slots__ = ("_core", "_front")
+
+    def __init__(self, front: FrontConnection, core: Core) -> None:
+        self._front, self._core = front, core
+
+    def data_received(self, data: bytes) -> None:
+        if self._front.body_complete:
+            self._core.data_received(b"x")

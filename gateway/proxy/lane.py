@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.proxy.asked import Asked
+from gateway.proxy.engine import Engine
 from gateway.proxy.errors import BodyTooLarge, UpstreamBroke, UpstreamError
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.framing import CHUNKED
 from gateway.proxy.passage import Passage
-from gateway.proxy.relay import Relay
 from gateway.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Failed = Callable[[Passage, UpstreamError], None]
 class Lane:
     """Takes plain requests. One for a process, beside its Relay."""
 
-    def __init__(self, relay: Relay, decide: Decide, failed: Failed = lambda passage, error: None) -> None:
+    def __init__(self, relay: Engine, decide: Decide, failed: Failed = lambda passage, error: None) -> None:
         self.relay = relay
         self.failed = failed
         self._decide = decide
@@ -40,16 +40,20 @@ class Lane:
 
     def take(self, front: "FrontConnection", asked: Asked) -> bool:
         """Begin to have a plain request answered. False: the core should."""
-        relay = self.relay
-        most = relay.limits.max_body_bytes
-        if most is not None and asked.length > most:
+        most = self.relay.limits.max_body_bytes
+        if not asked.plain or (most is not None and asked.length > most):
             return False
         transport = front.transport
         passage = self._decide(asked, front.peer)
         if passage is None or transport is None:
             return False
+        self.begin(Run(self, front, transport, asked, passage), front, passage)
+        return True
+
+    def begin(self, exchange: "Run", front: "FrontConnection", passage: Passage) -> None:
+        """Have a request answered by where `passage` leads."""
+        relay = self.relay
         self.taken += 1
-        exchange = Run(self, front, transport, asked, passage)
         front.guest = exchange
         front.take_body(exchange)
         relay.enter(exchange, passage)
@@ -58,7 +62,15 @@ class Lane:
             exchange.connect()
         else:
             exchange.begin(upstream)
-        return True
+
+    async def connect(self, passage: Passage) -> Upstream:
+        """A new connection to where `passage` leads. Raises UpstreamError; nothing was sent."""
+        return await self.relay.pool.connect(passage.endpoint)
+
+    def give_up(self, front: "FrontConnection", passage: Passage, error: UpstreamError, body: list[bytes]) -> None:
+        """The client got nothing, and will not from this exchange. `body`: what came of it and was not sent."""
+        self.failed(passage, error)
+        front.hand_over(error, body)
 
 
 class Run(Exchange):
@@ -85,7 +97,7 @@ class Run(Exchange):
 
     async def _connect(self) -> None:
         try:
-            upstream = await self._lane.relay.pool.connect(self._passage.endpoint)
+            upstream = await self._lane.connect(self._passage)
         except UpstreamError as error:
             self._connecting = None
             self.fail(error)
@@ -186,7 +198,6 @@ class Run(Exchange):
         if self._asked.length and not self.client.is_closing():
             self.client.resume_reading()  # paused, perhaps, for a Machine that was slow to take it
         if error is not None and not self.started:
-            lane.failed(self._passage, error)
-            front.hand_over(error, self._waiting or [])
+            lane.give_up(front, self._passage, error, self._waiting or [])
         else:
             front.answered(keep_alive=self._asked.keep_alive and error is None)

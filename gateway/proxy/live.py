@@ -17,6 +17,8 @@ class Served(Protocol):
     def key(self) -> Hashable: ...
     @property
     def session(self) -> Hashable | None: ...
+    @property
+    def upgraded(self) -> bool: ...
 
     def stop(self, code: int) -> None:
         """End it: a WebSocket with a close frame, a stream where it stands."""
@@ -88,6 +90,10 @@ class Live:
             for exchange in self.all():
                 if exchange.streaming:
                     drains.create_task(soon(exchange))
+
+    async def hang_up(self, code: int = 1001) -> None:
+        """End all WebSockets, and nothing else: every answer, event streams among them, may go on to its end."""
+        await self._stop([exchange for exchange in self.all() if exchange.upgraded], code)
 
     async def cut(self, session: Hashable, code: int = 1008) -> None:
         """End everything of one session: streams as in `drain`, requests still unanswered at once."""

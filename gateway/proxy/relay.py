@@ -7,17 +7,13 @@ from aiohttp import web
 
 from gateway.proxy.asked import Asked
 from gateway.proxy.core import CoreConnection
+from gateway.proxy.engine import Engine
 from gateway.proxy.errors import BodyTooLarge, UpstreamError
 from gateway.proxy.exchange import Exchange
 from gateway.proxy.framing import CHUNKED
-from gateway.proxy.limits import ProxyLimits
-from gateway.proxy.live import Live
 from gateway.proxy.passage import Passage
 from gateway.proxy.relayed import Relayed
-from gateway.proxy.upstream import Pool, Upstream
-from provisioner.clock import Clock
-from provisioner.instance import Endpoint
-from provisioner.tasks import Tasks
+from gateway.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
     from gateway.proxy.front import FrontConnection
@@ -25,20 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Passage", "Relay", "Relayed", "fault_of"]
 
 
-class Relay:
-    """Carries requests to Machines and answers back, HTTP and WebSocket alike.
-
-    One for a process. All methods belong to one event loop.
-    """
-
-    def __init__(self, limits: ProxyLimits, clock: Clock) -> None:
-        self.limits, self.clock = limits, clock
-        self.pool = Pool(limits, clock)
-        self.live = Live(clock, grace=limits.drain_s)
-        self.tasks = Tasks()
-        """What connects to a Machine and has nobody to wait for it."""
-        self._ticker: asyncio.TimerHandle | None = None
-        self._closed = False
+class Relay(Engine):
+    """Carries requests to Machines and answers back, HTTP and WebSocket alike."""
 
     async def relay(self, request: web.BaseRequest, passage: Passage) -> web.StreamResponse:
         """Answer `request` with what the Machine says; returns when the exchange (or WebSocket) is over.
@@ -78,13 +62,6 @@ class Relay:
             broken=exchange.error,
             keep_alive=asked.keep_alive and exchange.started and exchange.error is None,
         )
-
-    def enter(self, exchange: Exchange, passage: Passage) -> None:
-        """An exchange begins; whoever calls this removes it from `live` at its end."""
-        self.live.add(exchange)
-        passage.touch()
-        if self._ticker is None and not self._closed:
-            self._ticker = asyncio.get_running_loop().call_later(self.limits.tick_s, self._tick)
 
     async def _run(self, exchange: Exchange, upstream: Upstream, asked: Asked, request: web.BaseRequest) -> None:
         while True:
@@ -154,33 +131,6 @@ class Relay:
             return True
         exchange.fail(BodyTooLarge(f"the body has more than {most} bytes"))
         return False
-
-    def drop_pool(self, endpoint: Endpoint) -> None:
-        """Reuse no connection to `endpoint`; call it before its Machine is suspended."""
-        self.pool.drop(endpoint)
-
-    async def close(self) -> None:
-        """End everything in progress and close all connections."""
-        self._closed = True
-        if self._ticker is not None:
-            self._ticker.cancel()
-            self._ticker = None
-        for exchange in self.live.all():
-            exchange.cut()
-        self.pool.close()
-        async with self.tasks:
-            pass  # what still connects is cancelled
-
-    def _tick(self) -> None:
-        """One look at all deadlines; goes on as long as there are any."""
-        self._ticker = None
-        now = self.clock.monotonic()
-        for exchange in self.live.all():
-            exchange.check(now)
-        self.pool.expire()
-        nobody = self.live.forget()
-        if not self._closed and not (nobody and self.pool.empty):
-            self._ticker = asyncio.get_running_loop().call_later(self.limits.tick_s, self._tick)
 
 
 def _front_of(request: web.BaseRequest) -> "FrontConnection":

@@ -7,16 +7,37 @@ import socket
 import sys
 from collections.abc import Callable
 
+from gateway.proxy.engine import Engine
+from gateway.proxy.fields import ASKED_INSIDE
+from gateway.proxy.limits import ProxyLimits
+from gateway.proxy.plain import Plain, WholeLane
 from golden.guard import settings as guard_settings
+from golden.guard.activity import busy
 from golden.guard.admission import Admission
+from golden.guard.answer import problem
 from golden.guard.app_process import AppProcess
 from golden.guard.door import Door
+from golden.guard.link import Link
 from golden.guard.log import log
-from golden.guard.relay.server import Server
 from golden.guard.settings import Address, BadSettings, Settings
+from provisioner.clock import SystemClock
 
 LAST_ANSWERS_S = 1.0
-"""After the App has ended: time for its last answers and for WebSockets to say goodbye."""
+"""After the App has ended: time for its last answers."""
+BACKLOG = 1024
+LIMITS = ProxyLimits(
+    first_byte_s=86_400.0,  # whoever asks decides how long to wait; the App may think
+    idle_s=86_400.0,
+    stall_s=300.0,
+    head_s=30.0,
+    keepalive_s=300.0,  # longer than a gateway keeps its own idle connections
+    max_head_bytes=69_632,  # what a gateway lets in, and what it adds
+    max_fields=320,
+    per_endpoint=4_096,
+    # Frameworks drop idle connections after 2 s and more, and servers with a thread for each have few to spare. A fresh
+    # one over loopback costs less than a lost POST.
+    idle_pool_s=1.0,
+)
 
 
 def main() -> int:
@@ -45,18 +66,30 @@ async def guard(settings: Settings, listener: socket.socket) -> None:
         loop.add_signal_handler(number, stop.set)
     app = AppProcess(settings.command, settings.app_environment, port=settings.app_port)
     admission = Admission(settings.keys, settings.machine_id, owner=settings.owner)
-    door = Door(admission, app, settings.routes, boot_id=os.urandom(8).hex(), streams=lambda: server.streams())
-    server = Server(door)
-    await server.listen(listener)
+    clock = SystemClock()
+    engine = Engine(LIMITS, clock)
+    door = Door(
+        admission,
+        app,
+        {prefix: Link(app, engine.pool, port) for prefix, port in {"": 0, **settings.routes}.items()},
+        boot_id=os.urandom(8).hex(),
+        busy=lambda: busy(engine.live.all(), now=clock.monotonic()),
+    )
+    lane = WholeLane(engine, door.judge, door.connect, door.explain)
+    front = Plain(LIMITS, lane, verdicts=ASKED_INSIDE, refusal=problem)
+    server = await loop.create_server(front, sock=listener, backlog=BACKLOG)
     host, port = listener.getsockname()[:2]
     log("listening", host=host, port=port)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(app.run())
         await stop.wait()
         log("stopping")
-        server.leave()
+        server.close()
+        front.pre_shutdown()
+        tasks.create_task(engine.live.hang_up(1001))
         running.cancel()
-    await server.gone(within_s=LAST_ANSWERS_S)
+    await front.shutdown(LAST_ANSWERS_S)
+    await engine.close()
 
 
 def bind(address: Address) -> socket.socket:

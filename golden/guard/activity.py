@@ -8,16 +8,13 @@ QUIET_S: Final = 60.0
 """A stream on which nothing moved for so long no longer keeps the Machine awake."""
 
 
-class Stream(Protocol):
-    """An exchange or a tunnel."""
+class Exchange(Protocol):
+    """A request and its answer, or a WebSocket."""
 
-    @property
-    def moved_at(self) -> float:
-        """When payload last went either way, on the loop's clock."""
-
-    @property
-    def waiting(self) -> bool:
-        """A request whose answer has not begun."""
+    streaming: bool
+    """The answer, or the WebSocket, has begun."""
+    moved_at: float
+    """When payload last went over a stream: a `clock.monotonic()`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +26,17 @@ class Busy:
     open_streams: int
 
 
-def busy(streams: Iterable[Stream], *, now: float) -> Busy:
-    """What `streams` say at `now`, on the loop's clock.
+def busy(exchanges: Iterable[Exchange], *, now: float) -> Busy:
+    """What `exchanges` say at `now`, a `clock.monotonic()`.
 
     A request that waits for its answer counts however long it takes: the App is thinking. An answer or
     a WebSocket that has begun counts while payload moves on it, so that a forgotten tab does not.
     """
     count, reason = 0, None
-    for stream in streams:
+    for exchange in exchanges:
         count += 1
-        if stream.waiting:
+        if not exchange.streaming:
             reason = reason or "open request"
-        elif now - stream.moved_at <= QUIET_S:
+        elif now - exchange.moved_at <= QUIET_S:
             reason = reason or "open stream"
     return Busy(reason is not None, reason, count)

@@ -6,7 +6,6 @@ from typing import Final
 
 from golden.guard.assertion import LEEWAY_S, Claims, Expired, IssuedLater, Refused, WrongClaims, verify
 from golden.guard.log import log
-from golden.guard.relay.head import Field
 
 _REMEMBERED: Final = 64
 _TRUST_S: Final = 600.0
@@ -40,13 +39,12 @@ class Admission:
         """The Machine that the assertions have to name: this one."""
         return self._audience
 
-    def admit(self, fields: list[Field]) -> Claims:
-        """Who asks, by the one X-Jarvis-Assertion among `fields`.
+    def admit(self, tokens: list[bytes]) -> Claims:
+        """Who asks, by the X-Jarvis-Assertion of a request: `tokens` should be one.
 
         Raises:
             Refused: nobody we could know.
         """
-        tokens = [value.rstrip(b" \t") for name, value in fields if name.lower() == b"x-jarvis-assertion"]
         if len(tokens) != 1:
             raise Refused("no assertion" if not tokens else "several assertions")
         now = self._now()

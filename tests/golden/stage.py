@@ -1,4 +1,4 @@
-"""A relay on a free port between raw ends, so that every byte on either side can be told."""
+"""The Guard's side of the engine on a free port between raw ends, so that every byte on either side can be told."""
 
 import asyncio
 import os
@@ -7,10 +7,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from golden.guard.relay.answer import Answer, Passage
-from golden.guard.relay.head import RequestHead
-from golden.guard.relay.server import Server
-from golden.guard.relay.upstream import Pool
+from gateway.proxy.asked import Asked
+from gateway.proxy.engine import Engine
+from gateway.proxy.errors import UpstreamError
+from gateway.proxy.fields import ASKED_INSIDE
+from gateway.proxy.passage import Passage
+from gateway.proxy.plain import Plain, WholeLane
+from gateway.proxy.upstream import Upstream
+from golden.guard.__main__ import LIMITS
+from golden.guard.answer import Answer, problem
+from provisioner.clock import SystemClock
 from tests.parts.upstreams import Script, Scripted, scripted
 
 GET = b"GET /a HTTP/1.1\r\nHost: jarvis\r\n\r\n"
@@ -55,16 +61,27 @@ class Relay:
 
     def __init__(self, upstream: Scripted) -> None:
         self.upstream = upstream
-        self.pool = Pool(upstream.endpoint.host, upstream.endpoint.port)
-        self.requests: list[RequestHead] = []
+        self.engine = Engine(LIMITS, SystemClock())
+        self.passage = Passage(endpoint=upstream.endpoint, key="k")
         self.own: Answer | None = None
-        self.server = Server(self._handle)
+        lane = WholeLane(self.engine, self._judge, self._connect, self._explain)
+        self.server = Plain(LIMITS, lane, verdicts=ASKED_INSIDE, refusal=problem)
         self.port = 0
         self._wires: list[Wire] = []
 
-    def _handle(self, request: RequestHead) -> Answer | Passage:
-        self.requests.append(request)
-        return self.own or Passage(self.pool, request.fields)
+    def _judge(self, asked: Asked) -> Answer | Passage:
+        return self.own or self.passage
+
+    async def _connect(self, passage: Passage) -> Upstream:
+        return await self.engine.pool.connect(passage.endpoint)
+
+    def _explain(self, error: UpstreamError) -> Answer:
+        return problem(502, str(error))
+
+    @property
+    def idle(self) -> int:
+        """Connections to the upstream that wait for a request."""
+        return sum(len(slot._idle) for slot in self.engine.pool._slots.values())
 
     async def connect(self, **options: int) -> Wire:
         wire = Wire(*await asyncio.open_connection("127.0.0.1", self.port, limit=2**22, **options))
@@ -78,11 +95,10 @@ class Relay:
         return await wire.to_end()
 
     async def close(self) -> None:
-        self.server.leave()
-        self.pool.clear()
         for wire in self._wires:
             await wire.close()
-        await self.server.gone(within_s=0)
+        await self.server.shutdown(0)
+        await self.engine.close()
 
 
 @asynccontextmanager
@@ -92,10 +108,11 @@ async def relay(script: Script) -> AsyncIterator[Relay]:
         made = Relay(upstream)
         listener = socket.create_server(("127.0.0.1", 0))
         made.port = listener.getsockname()[1]
-        await made.server.listen(listener)
+        server = await asyncio.get_running_loop().create_server(made.server, sock=listener)
         try:
             yield made
         finally:
+            server.close()
             await made.close()
 
 

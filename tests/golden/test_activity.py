@@ -10,7 +10,7 @@ from golden.guard.activity import Busy, busy
 @dataclass
 class Stream:
     moved_at: float = 0.0
-    waiting: bool = False
+    streaming: bool = True
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ class Stream:
         ([Stream(moved_at=1000)], Busy(True, "open stream", 1)),
         ([Stream(moved_at=940)], Busy(True, "open stream", 1)),
         ([Stream(moved_at=939)], Busy(False, None, 1)),
-        ([Stream(moved_at=0, waiting=True)], Busy(True, "open request", 1)),
+        ([Stream(moved_at=0, streaming=False)], Busy(True, "open request", 1)),
         ([Stream(moved_at=0), Stream(moved_at=999), Stream(moved_at=1)], Busy(True, "open stream", 3)),
     ],
 )

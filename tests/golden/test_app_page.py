@@ -7,10 +7,16 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from golden.guard.relay.answer import Answer, Passage, problem
-from golden.guard.relay.head import RequestHead
-from golden.guard.relay.server import Server
-from golden.guard.relay.upstream import Pool
+from gateway.proxy.asked import Asked
+from gateway.proxy.engine import Engine
+from gateway.proxy.errors import UpstreamError
+from gateway.proxy.limits import ProxyLimits
+from gateway.proxy.passage import Passage
+from gateway.proxy.plain import Plain, WholeLane
+from gateway.proxy.upstream import Upstream
+from golden.guard.answer import Answer, problem
+from provisioner.clock import SystemClock
+from provisioner.instance import Endpoint
 from tests.golden.conftest import RunningGuard, StartGuard
 from tests.golden.test_app import APP
 from tests.parts.assertion import assertion
@@ -27,25 +33,35 @@ class Gateway:
     """Signs and passes on what comes under PREFIX; can be told to refuse everything, as if nobody were awake."""
 
     def __init__(self, guard: RunningGuard) -> None:
-        self._pool = Pool("127.0.0.1", guard.port)
-        self.server = Server(self._handle)
+        limits = ProxyLimits()
+        self._endpoint = Endpoint("127.0.0.1", guard.port)
+        self.engine = Engine(limits, SystemClock())
+        self.server = Plain(limits, WholeLane(self.engine, self._judge, self._connect, self._explain))
         self.url = ""
         self.awake = True
         self.targets: list[bytes] = []
 
-    def _handle(self, request: RequestHead) -> Answer | Passage:
-        self.targets.append(request.target)
+    def _judge(self, asked: Asked) -> Answer | Passage:
+        self.targets.append(asked.target)
         if not self.awake:
             return problem(503, "asleep", retry_after=1)
-        if not request.target.startswith(PREFIX):
+        if not asked.target.startswith(PREFIX):
             return problem(404, "elsewhere")
-        request.target = request.target.removeprefix(PREFIX)
-        return Passage(self._pool, [*request.fields, (b"X-Jarvis-Assertion", assertion().encode())])
+        asked.kept[0] = b"%b %b HTTP/1.1" % (asked.method, asked.target.removeprefix(PREFIX))
+        lines = f"X-Jarvis-Assertion: {assertion()}\r\n".encode()
+        return Passage(endpoint=self._endpoint, key="k", lines=lines)
+
+    async def _connect(self, passage: Passage) -> Upstream:
+        return await self.engine.pool.connect(passage.endpoint)
+
+    def _explain(self, error: UpstreamError) -> Answer:
+        return problem(502, str(error))
 
     def hang_up(self) -> None:
         """Cut every connection."""
         for connection in tuple(self.server.connections):
-            connection.abort_in(0)
+            if connection.transport is not None:
+                connection.transport.abort()
 
 
 @pytest.fixture
@@ -55,10 +71,11 @@ async def gateway(start_guard: StartGuard) -> AsyncIterator[Gateway]:
     made = Gateway(await start_guard(APP))
     listener = socket.create_server(("127.0.0.1", 0))
     made.url = f"http://127.0.0.1:{listener.getsockname()[1]}{PREFIX.decode()}/"
-    await made.server.listen(listener)
+    server = await asyncio.get_running_loop().create_server(made.server, sock=listener)
     yield made
-    made.server.leave()
-    await made.server.gone(within_s=0)
+    server.close()
+    await made.server.shutdown(0)
+    await made.engine.close()
 
 
 @pytest.fixture
