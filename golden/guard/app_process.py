@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import socket
 from collections.abc import AsyncIterator, Mapping
@@ -20,6 +21,10 @@ _PROBE_LONGEST_S: Final = 0.1
 # Told the App's process group, it waits until the Guard is gone, however it went (its end of the pipe
 # closes then), and kills the group: nothing may go on writing to the volume after its Guard.
 _WATCHDOG: Final = 'while read -r group; do last=$group; done; [ -z "$last" ] || kill -s KILL -- "-$last"'
+
+PORTS: Final = range(20_000, 32_768)
+"""Where the App is told to listen: below what systems give out by themselves, so that nobody else is given the port
+before the App has taken it, or while it cannot start."""
 
 
 class AppState(StrEnum):
@@ -136,7 +141,12 @@ async def _end_group(process: asyncio.subprocess.Process, stop_s: float) -> None
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    for wish in (*random.sample(PORTS, 20), 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", wish))
+            except OSError:
+                continue
+            port: int = probe.getsockname()[1]
+            return port
+    raise OSError("there is no free port for the App")

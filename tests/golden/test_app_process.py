@@ -5,7 +5,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 
-from golden.guard.app_process import AppProcess, AppState
+from golden.guard.app_process import PORTS, AppProcess, AppState
 from tests.golden.stage import eventually
 
 
@@ -61,3 +61,8 @@ async def test_one_false_start_is_no_failure_two_are():
         assert not app.failed
         await eventually(lambda: app.failed)
         assert app.exit_code == 9
+
+
+def test_nobody_else_is_given_the_apps_port():
+    """While the App is not up yet, or cannot start, its port must not turn out to be some other program's."""
+    assert all(AppProcess("true", {}).port in PORTS for _ in range(20))
