@@ -79,7 +79,12 @@ _ASKED: Final = _FRAMING | {
     b"expect": EXPECT,
     b"sec-websocket-key1": ODD,  # of a draft that nobody speaks; aiohttp refuses it
 }
-ASKED: Final = Verdicts(_ASKED, (b"forwarded", b"x-real-ip"), (b"x-forwarded", b"fly-", b"x-jarvis-"))
+ASKED: Final = Verdicts(
+    # A service worker's script may come to answer for the gateway's own paths: the core looks at it.
+    _ASKED | {b"service-worker": ODD},
+    (b"forwarded", b"x-real-ip"),
+    (b"x-forwarded", b"fly-", b"x-jarvis-"),
+)
 """Fields of requests from anywhere: who they come from is for us to say."""
 ASKED_INSIDE: Final = Verdicts(_ASKED, (b"x-jarvis-user", b"x-jarvis-email", b"x-jarvis-assertion"))
 """Fields of requests that came through a gateway: what it says of their origin passes, who asks is said anew."""

@@ -270,3 +270,10 @@ def test_a_failure_is_told_to_the_gate() -> None:
     assert passage is not None
     desk.fast.failed(passage, UpstreamRefused())
     assert desk.gate.gone == [ADA]
+
+
+def test_a_service_workers_script_is_the_cores_to_judge() -> None:
+    """One at the root could answer for the gateway's own paths, sign-out among them."""
+    head = b"GET /sw.js HTTP/1.1\r\nHost: my-jarvis.app\r\n%b\r\n"
+    assert read_request(head % b"").plain
+    assert not read_request(head % b"Service-Worker: script\r\n").plain
