@@ -107,12 +107,6 @@ def test_reserved_pages_that_are_named_exist() -> None:
             assert f'"{path}"' in source, path
 
 
-@every_page
-def test_a_page_names_nothing_of_where_it_was_written(page: Path) -> None:
-    text = page.read_text("utf-8")
-    assert not re.search(r"/work/|\.\./shared|pypi\.org|pythonhosted", text)
-
-
 def test_pictures_are_small() -> None:
     large = [path.name for path in (ROOT / "docs" / "pictures").glob("*.png") if path.stat().st_size > 150_000]
     assert not large
