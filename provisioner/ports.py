@@ -164,7 +164,10 @@ class Store(Protocol):
         image: str,
         actor: str,
     ) -> Instance:
-        """The user's row, made now in PROVISIONING (with its audit row) or found. Safe to race: one row wins."""
+        """The user's row, made now in PROVISIONING (with its audit row) or found. Safe to race: one row wins.
+
+        Raises NameTaken if another user's Instance has this Machine name.
+        """
 
     async def find(self, user_id: UserId) -> Instance | None: ...
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from provisioner.errors import Moved
+from provisioner.errors import Moved, NameTaken
 from provisioner.instance import Event, Instance, MachineId, State, UserId, step
 from provisioner.ports import Lease, Touch
 from provisioner.store.database import Tables, queries
@@ -44,6 +44,9 @@ class Instances(Tables):
             found = _instance(made) if made else await self.find(user_id)
             if found is not None:
                 return found
+            holder = await _queries.holder_of_name(self._pool, app_name=app_name, machine_name=machine_name)
+            if holder is not None and holder != user_id:
+                raise NameTaken(f"{machine_name} in {app_name} belongs to the Instance of {holder}")
 
     async def find(self, user_id: UserId) -> Instance | None:
         row = await _queries.find_instance(self._pool, user_id=user_id)

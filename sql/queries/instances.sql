@@ -1,16 +1,22 @@
 -- name: create_instance(user_id, email, app_name, machine_name, region, image, actor, now)^
--- The user's new row in PROVISIONING, with its audit row. No row back: there is one already.
+-- The user's new row in PROVISIONING, with its audit row. No row back: there is one already, or its name is taken.
+-- No arbiter named on purpose: of two replicas at the same instant the second may collide with the first in any of the
+-- table's unique indexes, the name's before the key's, and an index that is not an arbiter raises.
 with made as (
   insert into public.user_instances as i
     (user_id, email, state, app_name, machine_name, region, image, last_active, state_since, created_at)
   values (:user_id, :email, 'provisioning', :app_name, :machine_name, :region, :image, :now, :now, :now)
-  on conflict (user_id) do nothing
+  on conflict do nothing
   returning *
 ), audited as (
   insert into gateway.audit_log (at, actor, action, user_id, to_state)
   select :now, :actor, 'create', user_id, state from made
 )
 select * from made;
+
+-- name: holder_of_name(app_name, machine_name)$
+-- The user whose Instance has this name at Fly.
+select user_id from public.user_instances where app_name = :app_name and machine_name = :machine_name;
 
 -- name: find_instance(user_id)^
 select * from public.user_instances where user_id = :user_id;

@@ -8,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from provisioner.errors import Moved
+from provisioner.errors import Moved, NameTaken
 from provisioner.instance import STEPS, Event, IllegalStep, State, UserId
 from provisioner.ports import Touch
 
@@ -58,6 +58,18 @@ async def test_twenty_first_requests_at_once_make_one_row(store, admin):
     assert len(await audit(admin, ada)) == 1
 
 
+async def test_replicas_that_meet_in_any_index_make_one_row(store, admin):
+    """Whichever unique index the second insertion hits first: nobody hears of it, there is one row.
+
+    Once is not enough: the two have to be between the checks of the key and of the name at the same time.
+    """
+    for number in range(200):
+        user, name = UserId(uuid4()), f"jarvis-{number}"
+        made = await asyncio.gather(*(store.create(user, **named(name)) for _ in range(6)))
+        assert len({instance.id for instance in made}) == 1
+    assert await admin.fetchval("select count(*) from public.user_instances") == 200
+
+
 async def test_an_unknown_user_has_no_instance(store):
     assert await store.find(UserId(uuid4())) is None
 
@@ -65,7 +77,7 @@ async def test_an_unknown_user_has_no_instance(store):
 async def test_two_users_cannot_get_the_same_machine_name(store):
     """Else one would adopt the other's Machine."""
     await store.create(UserId(uuid4()), **named("jarvis-1"))
-    with pytest.raises(asyncpg.UniqueViolationError):
+    with pytest.raises(NameTaken):
         await store.create(UserId(uuid4()), **named("jarvis-1"))
 
 
