@@ -1,4 +1,4 @@
-"""The composition root: the one place that knows every room and hands each what it needs."""
+"""The composition root: with `back`, the one place that knows every room and hands each what it needs."""
 
 import asyncio
 import socket
@@ -20,6 +20,7 @@ from gateway.account.eraser import Eraser
 from gateway.account.origin import AccountHost
 from gateway.activity import Activity
 from gateway.admin.routes import AdminApi
+from gateway.back import GUARD_PORT, adapters_of, back_of_house
 from gateway.broker import broker_application
 from gateway.directory import Directory
 from gateway.gate import Gate, GateSettings
@@ -48,24 +49,14 @@ from gateway.settings import Settings
 from gateway.severance import Severance
 from gateway.traffic import OpenTraffic
 from provisioner.clock import Clock, SystemClock
-from provisioner.fly.client import FlyClient
-from provisioner.fly.settings import FlySettings
-from provisioner.guard_keys import GuardKeys
-from provisioner.lifecycle import Lifecycle
-from provisioner.parts import LifecycleSettings, Parts
-from provisioner.ports import Guest
-from provisioner.probe import GuardProbe
 from provisioner.store.audit import prune
-from provisioner.store.database import connect, queries
+from provisioner.store.database import queries
 from provisioner.store.operators import OperatorTable
 from provisioner.store.plans import plans_in_force
-from provisioner.store.postgres import PostgresStore
-from provisioner.sweeper import Sweeper, SweepSettings
 from provisioner.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 
-GUARD_PORT: Final = 8080
 FAREWELL_S: Final = 20.0
 """For requests under way when we are told to stop. fly.toml's kill_timeout is longer."""
 
@@ -95,10 +86,8 @@ async def running(
     dsn = settings.database_url.get_secret_value()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        pool = await enter(connect(dsn, max_size=settings.database_pool))
-        store = PostgresStore(pool, clock, listen_dsn=dsn)
-        cloud = await enter(FlyClient.open(_fly(settings), clock))
-        probe = await enter(GuardProbe.open())
+        adapters = await enter(adapters_of(settings, clock))
+        pool, store = adapters.pool, adapters.store
         pages, metrics, health = Pages(plans=PLANS), Metrics(), Health(store)
         rates = RateLimits(
             settings.rate_limits,
@@ -112,17 +101,17 @@ async def running(
         limits = ProxyLimits()
         relay = Relay(limits, clock)
         stack.push_async_callback(relay.close)
-        parts = Parts(
-            cloud=cloud,
-            store=store,
-            probe=probe,
-            clock=clock,
-            keys=GuardKeys(settings.gateway_master_keys),
-            traffic=OpenTraffic(relay, activity, directory, guard_port=GUARD_PORT),
-            settings=_lifecycle(settings),
-            replica=replica,
+        back = await enter(
+            back_of_house(
+                settings,
+                adapters,
+                clock,
+                traffic=OpenTraffic(relay, activity, directory, guard_port=GUARD_PORT),
+                replica=replica,
+                told=metrics.count,
+            )
         )
-        lifecycle = await enter(Lifecycle(parts, told=metrics.count))
+        lifecycle = back.lifecycle
         room = await enter(
             open_session_room(
                 _session(settings),
@@ -139,10 +128,10 @@ async def running(
         in_background("directory", directory.watch())
         in_background("activity", activity.run())
         in_background("sessions", room.watch(dsn))
-        in_background("sweeper", Sweeper(parts, lifecycle, _sweep(settings)).run())
+        for name, work in back.loops.items():
+            in_background(name, work())
         in_background("plans", keep_plans(partial(plans_in_force, pool), rates.paying, clock))
         in_background("retention", keep_short(partial(prune, pool), clock, _kept(settings)))
-        in_background("app", _ensure_app(cloud, settings, clock))
         eraser = Eraser(Book(pool, queries("account")), lifecycle, room.supabase, clock)
         in_background("eraser", eraser.run())
         in_background("severance", Severance(relay.live, room.sessions, room.personal, room.admissions, clock).run())
@@ -152,7 +141,7 @@ async def running(
         )
         realms = (room.sessions.names, room.account_sessions.names)
         gate = Gate(
-            parts=parts,
+            parts=back.parts,
             lifecycle=lifecycle,
             directory=directory,
             relay=relay,
@@ -268,52 +257,6 @@ async def _kept_up(name: str, work: Coroutine[Any, Any, None]) -> None:
     except Exception:
         # Each loop survives what it expects. Anything else is a bug: the operator must see it, the rest goes on.
         log.exception("background_work_ended", work=name)
-
-
-async def _ensure_app(cloud: FlyClient, settings: Settings, clock: Clock) -> None:
-    """The app that holds the Machines, made on first start. Until it is there, provisionings wait in their queue."""
-    pause = 1.0
-    while True:
-        try:
-            return await cloud.ensure_app(settings.fly_app_name, settings.fly_org_slug)
-        except Exception as fault:
-            log.warning("machines_app_not_ready", app=settings.fly_app_name, error=str(fault))
-        await clock.sleep(pause)
-        pause = min(60.0, pause * 2)
-
-
-def _fly(settings: Settings) -> FlySettings:
-    return FlySettings(
-        token=settings.fly_api_token.get_secret_value(),
-        api_url=settings.fly_api_url,
-        org_slug=settings.fly_org_slug,
-    )
-
-
-def _lifecycle(settings: Settings) -> LifecycleSettings:
-    return LifecycleSettings(
-        env=settings.gateway_env,
-        deployment=settings.deployment,
-        app_name=settings.fly_app_name,
-        region=settings.fly_region,
-        image=settings.golden_image,
-        guest=Guest(memory_mb=settings.machine_memory_mb),
-        volume_gb=settings.machine_volume_gb,
-        guard_port=GUARD_PORT,
-        machine_env={
-            "SUPABASE_URL": settings.supabase_url,
-            "SUPABASE_PUBLISHABLE_KEY": settings.supabase_publishable_key.get_secret_value(),
-        },
-    )
-
-
-def _sweep(settings: Settings) -> SweepSettings:
-    return SweepSettings(
-        every=timedelta(seconds=settings.sweep_every_s),
-        suspend_after=timedelta(seconds=settings.suspend_after_s),
-        stop_after=timedelta(seconds=settings.stop_after_s),
-        awake_cap=timedelta(seconds=settings.awake_cap_s),
-    )
 
 
 def _kept(settings: Settings) -> Kept:

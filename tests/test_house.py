@@ -130,7 +130,7 @@ def test_only_the_development_entry_knows_the_local_cloud() -> None:
 
 def test_adapters_are_met_only_by_the_composition_root() -> None:
     """Use cases get adapters handed in."""
-    roots = {"gateway/app.py", "gateway/dev.py", "gateway/cli.py", "gateway/admin_cli.py"}
+    roots = {"gateway/app.py", "gateway/back.py", "gateway/dev.py", "gateway/cli.py", "gateway/admin_cli.py"}
     for room in ("gateway", "provisioner"):
         for path in modules(room):
             name = str(path.relative_to(ROOT))

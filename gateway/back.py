@@ -1,0 +1,136 @@
+"""The back of the house put together: adapters, use cases and their loops. One half of the composition root."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+import structlog
+
+from gateway.settings import Settings
+from provisioner.clock import Clock
+from provisioner.fly.client import FlyClient
+from provisioner.fly.settings import FlySettings
+from provisioner.guard_keys import GuardKeys
+from provisioner.lifecycle import Lifecycle, Outcome
+from provisioner.parts import LifecycleSettings, Parts, Traffic
+from provisioner.ports import Guest
+from provisioner.probe import GuardProbe
+from provisioner.store.database import connect
+from provisioner.store.postgres import PostgresStore
+from provisioner.sweeper import Sweeper, SweepSettings
+
+log = structlog.get_logger(__name__)
+
+GUARD_PORT: Final = 8080
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapters:
+    """The outside world, connected. `pool` is asyncpg's, for what has tables of its own."""
+
+    pool: Any
+    store: PostgresStore
+    cloud: FlyClient
+    probe: GuardProbe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Back:
+    """The use cases, and `loops`: what has to run beside them as long as the gateway does, by name."""
+
+    parts: Parts
+    lifecycle: Lifecycle
+    loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
+
+
+@asynccontextmanager
+async def adapters_of(settings: Settings, clock: Clock) -> AsyncIterator[Adapters]:
+    """Connections to Postgres, Fly and the Guards, closed when the block is left."""
+    dsn = settings.database_url.get_secret_value()
+    async with (
+        connect(dsn, max_size=settings.database_pool) as pool,
+        FlyClient.open(_fly(settings), clock) as cloud,
+        GuardProbe.open() as probe,
+    ):
+        yield Adapters(pool=pool, store=PostgresStore(pool, clock, listen_dsn=dsn), cloud=cloud, probe=probe)
+
+
+@asynccontextmanager
+async def back_of_house(
+    settings: Settings,
+    adapters: Adapters,
+    clock: Clock,
+    *,
+    traffic: Traffic,
+    replica: str,
+    told: Callable[[Outcome], None],
+) -> AsyncIterator[Back]:
+    """Every use case over `adapters`. Whoever enters runs the `loops`; leaving cancels the work under way."""
+    parts = Parts(
+        cloud=adapters.cloud,
+        store=adapters.store,
+        probe=adapters.probe,
+        clock=clock,
+        keys=GuardKeys(settings.gateway_master_keys),
+        traffic=traffic,
+        settings=_lifecycle(settings),
+        replica=replica,
+    )
+    async with Lifecycle(parts, told=told) as lifecycle:
+        yield Back(
+            parts=parts,
+            lifecycle=lifecycle,
+            loops={
+                "sweeper": Sweeper(parts, lifecycle, _sweep(settings)).run,
+                "app": partial(_ensure_app, adapters.cloud, settings, clock),
+            },
+        )
+
+
+async def _ensure_app(cloud: FlyClient, settings: Settings, clock: Clock) -> None:
+    """The app that holds the Machines, made on first start. Until it is there, provisionings wait in their queue."""
+    pause = 1.0
+    while True:
+        try:
+            return await cloud.ensure_app(settings.fly_app_name, settings.fly_org_slug)
+        except Exception as fault:
+            log.warning("machines_app_not_ready", app=settings.fly_app_name, error=str(fault))
+        await clock.sleep(pause)
+        pause = min(60.0, pause * 2)
+
+
+def _fly(settings: Settings) -> FlySettings:
+    return FlySettings(
+        token=settings.fly_api_token.get_secret_value(),
+        api_url=settings.fly_api_url,
+        org_slug=settings.fly_org_slug,
+    )
+
+
+def _lifecycle(settings: Settings) -> LifecycleSettings:
+    return LifecycleSettings(
+        env=settings.gateway_env,
+        deployment=settings.deployment,
+        app_name=settings.fly_app_name,
+        region=settings.fly_region,
+        image=settings.golden_image,
+        guest=Guest(memory_mb=settings.machine_memory_mb),
+        volume_gb=settings.machine_volume_gb,
+        guard_port=GUARD_PORT,
+        machine_env={
+            "SUPABASE_URL": settings.supabase_url,
+            "SUPABASE_PUBLISHABLE_KEY": settings.supabase_publishable_key.get_secret_value(),
+        },
+    )
+
+
+def _sweep(settings: Settings) -> SweepSettings:
+    return SweepSettings(
+        every=timedelta(seconds=settings.sweep_every_s),
+        suspend_after=timedelta(seconds=settings.suspend_after_s),
+        stop_after=timedelta(seconds=settings.stop_after_s),
+        awake_cap=timedelta(seconds=settings.awake_cap_s),
+    )
