@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import structlog
 
+from gateway.failpoints import watcher
 from gateway.settings import Settings
 from provisioner.clock import Clock
 from provisioner.fly.client import FlyClient
@@ -55,7 +56,9 @@ async def adapters_of(settings: Settings, clock: Clock) -> AsyncIterator[Adapter
         FlyClient.open(_fly(settings), clock) as cloud,
         GuardProbe.open() as probe,
     ):
-        yield Adapters(pool=pool, store=PostgresStore(pool, clock, listen_dsn=dsn), cloud=cloud, probe=probe)
+        watch = watcher(settings.failpoints)
+        store = watch("store", PostgresStore(pool, clock, listen_dsn=dsn))
+        yield Adapters(pool=pool, store=store, cloud=watch("cloud", cloud), probe=probe)
 
 
 @asynccontextmanager

@@ -43,6 +43,10 @@ def _origin(text: object) -> object:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+_THIS_MACHINE: Final = ("127.0.0.1", "::1", "localhost")
+_REHEARSALS: Final = ("dev", "test", "chaos")
+"""Environments in which a process may be made to fail."""
+
 Keys = Annotated[dict[str, bytes], NoDecode, BeforeValidator(_keys)]
 Origin = Annotated[str, BeforeValidator(_origin)]
 
@@ -212,6 +216,11 @@ class Settings(BaseSettings):
         description="Lets anybody who reaches the admin listener read `/metrics`: Fly's scraper sends no token. Only"
         " counts, but Machines on the same network see them too.",
     )
+    failpoints: str = Field(
+        default="",
+        description="For tests only: a file that names points at which this process is to kill itself (`make chaos`)."
+        " Refused unless GATEWAY_ENV is dev, test or chaos and the Machines API is on this machine.",
+    )
     log_format: Literal["json", "console"] = Field(default="json", description="`console` is for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
 
@@ -221,11 +230,18 @@ class Settings(BaseSettings):
             raise ValueError("ACCOUNT_HOST must not be the host of PUBLIC_URL: Machines' pages live there")
         return self
 
+    @model_validator(mode="after")
+    def _no_failpoints_in_earnest(self) -> "Settings":
+        harmless = self.gateway_env in _REHEARSALS and urlsplit(self.fly_api_url).hostname in _THIS_MACHINE
+        if self.failpoints and not harmless:
+            raise ValueError("FAILPOINTS kills this process on purpose: only for dev, test or chaos on a local cloud")
+        return self
+
     @property
     def account_url(self) -> str:
         """The origin of the account pages."""
         parts = urlsplit(self.public_url)
-        local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+        local = parts.hostname in _THIS_MACHINE
         host = self.account_host or ("account.localhost" if local else f"account.{parts.hostname}")
         return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
 

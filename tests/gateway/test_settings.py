@@ -59,3 +59,12 @@ def test_bad_master_keys(keys: str) -> None:
 def test_host_and_port() -> None:
     assert host_and_port("[::]:8080") == ("::", 8080)
     assert host_and_port("127.0.0.1:0") == ("127.0.0.1", 0)
+
+
+def test_failpoints_are_refused_in_earnest() -> None:
+    """Nobody's production can be made to kill itself by a variable that was left over."""
+    armed = {**GOOD, "FAILPOINTS": "/tmp/points", "GATEWAY_ENV": "chaos", "MACHINES_API_URL": "http://127.0.0.1:4280"}
+    assert read_settings(armed).failpoints == "/tmp/points"
+    for change in ({"GATEWAY_ENV": "production"}, {"GATEWAY_ENV": ""}, {"MACHINES_API_URL": ""}):
+        with pytest.raises(BadSettings, match="FAILPOINTS"):
+            read_settings({**armed, **change})
