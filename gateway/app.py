@@ -26,13 +26,12 @@ from gateway.directory import Directory
 from gateway.gate import Gate, GateSettings
 from gateway.health import Health
 from gateway.lane import FastGate
-from gateway.limits.limits import RateLimits, faster, sign_in_rate
-from gateway.limits.plans import keep_plans
+from gateway.limits.limits import RateLimits, sign_in_rate
 from gateway.listen import bind, url_of
 from gateway.lobby import Lobby
 from gateway.observe import Metrics
 from gateway.pages.account import AccountPages
-from gateway.pages.plans import PLANS
+from gateway.pages.plans import cards
 from gateway.pages.render import Pages
 from gateway.places import Places, Room
 from gateway.proxy.lane import Lane
@@ -52,7 +51,6 @@ from provisioner.clock import Clock, SystemClock
 from provisioner.store.audit import prune
 from provisioner.store.database import queries
 from provisioner.store.operators import OperatorTable
-from provisioner.store.plans import plans_in_force
 from provisioner.tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -88,11 +86,12 @@ async def running(
         enter = stack.enter_async_context
         adapters = await enter(adapters_of(settings, clock))
         pool, store = adapters.pool, adapters.store
-        pages, metrics, health = Pages(plans=PLANS), Metrics(), Health(store)
+        pages, metrics, health = Pages(plans=cards(adapters.plans.all())), Metrics(), Health(store)
         rates = RateLimits(
             settings.rate_limits,
             clock.monotonic,
-            per_user=faster(settings.rate_factor),
+            plans=adapters.plans,
+            factor=settings.rate_factor,
             sign_in=sign_in_rate(settings.sign_in_per_minute),
             counted=metrics.too_often,
         )
@@ -130,7 +129,6 @@ async def running(
         in_background("sessions", room.watch(dsn))
         for name, work in back.loops.items():
             in_background(name, work())
-        in_background("plans", keep_plans(partial(plans_in_force, pool), rates.paying, clock))
         in_background("retention", keep_short(partial(prune, pool), clock, _kept(settings)))
         eraser = Eraser(Book(pool, queries("account")), lifecycle, room.supabase, clock)
         in_background("eraser", eraser.run())

@@ -10,17 +10,20 @@ from typing import Any, Final
 import structlog
 
 from gateway.failpoints import watcher
-from gateway.settings import Settings
+from gateway.settings import BadSettings, Settings
 from provisioner.clock import Clock
 from provisioner.fly.client import FlyClient
 from provisioner.fly.settings import FlySettings
 from provisioner.guard_keys import GuardKeys
 from provisioner.lifecycle import Lifecycle, Outcome
+from provisioner.offer import BadOffer, Offer, read_offer, shipped
 from provisioner.parts import LifecycleSettings, Parts, Traffic
-from provisioner.ports import Guest
+from provisioner.plans import Plans
 from provisioner.probe import GuardProbe
 from provisioner.store.database import connect
+from provisioner.store.plans import SubscriptionTable
 from provisioner.store.postgres import PostgresStore
+from provisioner.subscriptions import follow, load
 from provisioner.sweeper import Sweeper, SweepSettings
 
 log = structlog.get_logger(__name__)
@@ -30,12 +33,18 @@ GUARD_PORT: Final = 8080
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapters:
-    """The outside world, connected. `pool` is asyncpg's, for what has tables of its own."""
+    """The outside world, connected, and what was read of it at start: what is offered, and who has which plan.
+
+    `pool` is asyncpg's, for what has tables of its own.
+    """
 
     pool: Any
     store: PostgresStore
     cloud: FlyClient
     probe: GuardProbe
+    subscriptions: SubscriptionTable
+    plans: Plans
+    offer: Offer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +58,49 @@ class Back:
 
 @asynccontextmanager
 async def adapters_of(settings: Settings, clock: Clock) -> AsyncIterator[Adapters]:
-    """Connections to Postgres, Fly and the Guards, closed when the block is left."""
+    """Connections to Postgres, Fly and the Guards, closed when the block is left. Raises BadSettings for bad plans."""
+    offer = offer_of(settings)
     dsn = settings.database_url.get_secret_value()
     async with (
         connect(dsn, max_size=settings.database_pool) as pool,
         FlyClient.open(_fly(settings), clock) as cloud,
         GuardProbe.open() as probe,
     ):
+        plans, subscriptions = Plans(offer.plans), SubscriptionTable(pool, clock, listen_dsn=dsn)
+        await load(subscriptions, plans)
         watch = watcher(settings.failpoints)
-        store = watch("store", PostgresStore(pool, clock, listen_dsn=dsn))
-        yield Adapters(pool=pool, store=store, cloud=watch("cloud", cloud), probe=probe)
+        yield Adapters(
+            pool=pool,
+            store=watch("store", PostgresStore(pool, clock, listen_dsn=dsn)),
+            cloud=watch("cloud", cloud),
+            probe=probe,
+            subscriptions=subscriptions,
+            plans=plans,
+            offer=offer,
+        )
+
+
+def offer_of(settings: Settings) -> Offer:
+    """What is offered: PLANS_FILE or what is shipped, with the settings that hold for every plan.
+
+    Raises BadSettings with every problem of the file.
+    """
+    try:
+        text = None if settings.plans_file is None else settings.plans_file.read_text(encoding="utf-8")
+        offer = shipped() if text is None else read_offer(text)
+    except (OSError, UnicodeDecodeError, BadOffer) as fault:
+        raise BadSettings("\n".join(f"PLANS_FILE: {line}" for line in str(fault).splitlines())) from None
+
+    def span(seconds: float | None) -> timedelta | None:
+        return None if seconds is None else timedelta(seconds=seconds)
+
+    return offer.overridden(
+        memory_mb=settings.machine_memory_mb,
+        volume_gb=settings.machine_volume_gb,
+        suspend_after=span(settings.suspend_after_s),
+        stop_after=span(settings.stop_after_s),
+        awake_cap=span(settings.awake_cap_s),
+    )
 
 
 @asynccontextmanager
@@ -81,13 +123,15 @@ async def back_of_house(
         traffic=traffic,
         settings=_lifecycle(settings),
         replica=replica,
+        plans=adapters.plans,
     )
     async with Lifecycle(parts, told=told) as lifecycle:
         yield Back(
             parts=parts,
             lifecycle=lifecycle,
             loops={
-                "sweeper": Sweeper(parts, lifecycle, _sweep(settings)).run,
+                "sweeper": Sweeper(parts, lifecycle, _sweep(settings, adapters.plans)).run,
+                "plans": partial(follow, adapters.subscriptions, adapters.plans, clock),
                 "app": partial(_ensure_app, adapters.cloud, settings, clock),
             },
         )
@@ -120,8 +164,6 @@ def _lifecycle(settings: Settings) -> LifecycleSettings:
         app_name=settings.fly_app_name,
         region=settings.fly_region,
         image=settings.golden_image,
-        guest=Guest(memory_mb=settings.machine_memory_mb),
-        volume_gb=settings.machine_volume_gb,
         guard_port=GUARD_PORT,
         machine_env={
             "SUPABASE_URL": settings.supabase_url,
@@ -130,10 +172,10 @@ def _lifecycle(settings: Settings) -> LifecycleSettings:
     )
 
 
-def _sweep(settings: Settings) -> SweepSettings:
+def _sweep(settings: Settings, plans: Plans) -> SweepSettings:
     return SweepSettings(
         every=timedelta(seconds=settings.sweep_every_s),
-        suspend_after=timedelta(seconds=settings.suspend_after_s),
-        stop_after=timedelta(seconds=settings.stop_after_s),
-        awake_cap=timedelta(seconds=settings.awake_cap_s),
+        suspend_after=min(plan.suspend_after for plan in plans.all()),
+        stop_after=min(plan.stop_after for plan in plans.all()),
+        awake_cap=min(plan.awake_cap for plan in plans.all()),
     )

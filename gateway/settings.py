@@ -5,6 +5,7 @@ docs/settings.md lists every field from its description here; a test holds the t
 
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -109,10 +110,21 @@ class Settings(BaseSettings):
         description="Where new Machines are made. Keep it the gateway's region: traffic within it is free and fast.",
     )
     golden_image: str = Field(description="The image of user Machines, pinned by digest (…@sha256:…).")
-    machine_memory_mb: int = Field(
-        default=512, ge=256, le=2048, multiple_of=256, description="Memory of a Machine, MB. Over 2048 cannot suspend."
+    plans_file: Path | None = Field(
+        default=None,
+        description="A file of your own in place of `provisioner/plans.toml`: sizes, times, limits and prices of the"
+        " plans.",
     )
-    machine_volume_gb: int = Field(default=1, ge=1, le=500, description="Disk of a new Machine, GB; it only grows.")
+    machine_memory_mb: int | None = Field(
+        default=None,
+        ge=256,
+        le=2048,
+        multiple_of=256,
+        description="Memory of every Machine whatever the plan, MB. Over 2048 cannot suspend.",
+    )
+    machine_volume_gb: int | None = Field(
+        default=None, ge=1, le=500, description="Disk of a Machine whatever the plan, GB; it only grows."
+    )
     gateway_env: str = Field(
         default="production",
         pattern=r"^[a-z0-9]{1,16}$",
@@ -124,14 +136,21 @@ class Settings(BaseSettings):
         description="Tag of what this installation owns at Fly; nothing without it is ever touched.",
     )
 
-    suspend_after_s: float = Field(
-        default=900, gt=0, description="Quiet seconds before a Machine is suspended. Longer costs money, shorter wakes."
+    suspend_after_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Quiet seconds before a Machine is suspended, whatever the plan. Longer costs money, shorter"
+        " wakes.",
     )
-    stop_after_s: float = Field(
-        default=7 * 86_400, gt=0, description="Suspended seconds before the snapshot is given up for a colder start."
+    stop_after_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Suspended seconds before the snapshot is given up for a colder start, whatever the plan.",
     )
-    awake_cap_s: float = Field(
-        default=12 * 3600, gt=0, description="Quiet seconds after which a Machine sleeps even if it says that it works."
+    awake_cap_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Quiet seconds after which a Machine sleeps even if it says that it works, whatever the plan.",
     )
     sweep_every_s: float = Field(default=10, gt=0, description="Seconds between two rounds of the sweeper.")
     hold_navigation_s: float = Field(
@@ -164,7 +183,7 @@ class Settings(BaseSettings):
     rate_factor: float = Field(
         default=1,
         gt=0,
-        description="Multiplies how often a user may ask by their plan (`gateway/limits/limits.py`), on each replica.",
+        description="Multiplies how often a user may ask by their plan (`provisioner/plans.toml`), on each replica.",
     )
     sign_in_per_minute: float = Field(
         default=30,

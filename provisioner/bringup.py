@@ -116,7 +116,7 @@ class BringUp:
         return await self._parts.cloud.machine(instance.app_name, instance.machine_id)
 
     async def _make_volume(self, instance: Instance) -> Instance:
-        settings, name = self._parts.settings, naming.volume_name(instance.user_id)
+        plan, name = self._parts.plans.of(instance.user_id), naming.volume_name(instance.user_id)
         # A replica may have died, or an answer been lost, between the volume and its note in our row.
         found = [
             volume
@@ -127,7 +127,7 @@ class BringUp:
             found[0]
             if found
             else await self._parts.cloud.create_volume(
-                instance.app_name, name=name, region=instance.region, size_gb=settings.volume_gb, guest=settings.guest
+                instance.app_name, name=name, region=instance.region, size_gb=plan.volume_gb, guest=plan.guest
             )
         )
         return await self._parts.store.record(self._lease, volume_id=volume.id, region=volume.region)
@@ -140,7 +140,7 @@ class BringUp:
             name=instance.machine_name,
             region=instance.region,
             image=instance.image,
-            guest=settings.guest,
+            guest=self._parts.plans.of(instance.user_id).guest,
             volume_id=instance.volume_id,
             env={
                 **settings.machine_env,

@@ -10,7 +10,9 @@ from provisioner.clock import Clock
 from provisioner.guard_keys import GuardKeys
 from provisioner.instance import Endpoint, Instance, UserId
 from provisioner.leases import keep
-from provisioner.ports import Cloud, Guest, Lease, Store
+from provisioner.offer import shipped_plans
+from provisioner.plans import Plans
+from provisioner.ports import Cloud, Lease, Store
 from provisioner.probe import Probe, endpoint_of
 
 
@@ -27,8 +29,6 @@ class LifecycleSettings:
     region: str
     image: str
     """The golden image, pinned by digest in production."""
-    guest: Guest = field(default_factory=Guest)
-    volume_gb: int = 1
     guard_port: int = 8080
     machine_env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment of every Machine, beside what names its user."""
@@ -71,6 +71,7 @@ class Parts:
     traffic: Traffic
     settings: LifecycleSettings
     replica: str
+    plans: Plans = field(default_factory=shipped_plans)
 
     def endpoint(self, private_ip: str) -> Endpoint:
         """Where the Guard of a Machine with this address listens."""

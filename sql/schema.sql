@@ -83,6 +83,16 @@ $$;
 comment on function gateway.announce_standing() is 'Whether a user may come in has to be asked anew, on every replica.';
 revoke all on function gateway.announce_standing() from public;
 
+create function gateway.announce_plan() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  perform pg_catalog.pg_notify('plan_changed', coalesce(new.user_id, old.user_id)::text);
+  return null;
+end
+$$;
+comment on function gateway.announce_plan() is 'Tells every replica that this user''s plan has to be read anew.';
+revoke all on function gateway.announce_plan() from public;
+
 create function gateway.refuse_change() returns trigger
 language plpgsql set search_path = '' as $$
 begin
@@ -220,6 +230,9 @@ comment on column public.user_subscriptions.provider_customer_id is 'The payment
 
 create trigger stamp_update before update on public.user_subscriptions
   for each row execute function gateway.stamp_update();
+
+create trigger announce_plan after insert or update or delete on public.user_subscriptions
+  for each row execute function gateway.announce_plan();
 
 alter table public.user_subscriptions enable row level security;
 revoke all on public.user_subscriptions from public, anon, authenticated, service_role;

@@ -3,7 +3,10 @@
 import inspect
 import json
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +222,19 @@ def test_a_lock_pins_every_package_by_hash_and_names_no_host(lock: Path) -> None
 def test_production_needs_nothing_that_development_does_not_have() -> None:
     pins = [set(re.findall(r"^([a-z0-9._-]+==[^\s;\\]+)", lock.read_text(), re.MULTILINE)) for lock in LOCKS]
     assert pins[0] <= pins[1]
+
+
+def test_the_wheel_has_what_is_read_at_run_time(tmp_path: Path) -> None:
+    """Plans, queries, migrations, templates and pictures: a replica starts from the wheel alone."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    read = {
+        str(path.relative_to(ROOT))
+        for room in ("gateway", "provisioner", "sql")
+        for path in (ROOT / room).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert "provisioner/plans.toml" in packed
+    assert read <= packed

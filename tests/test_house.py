@@ -62,7 +62,10 @@ LAWS = {
             "provisioner.lifecycle",
         ),
     ),
-    "pages show what they are handed": ("gateway/pages", ("gateway.pages", "provisioner.instance")),
+    "pages show what they are handed": (
+        "gateway/pages",
+        ("gateway.pages", "provisioner.instance", "provisioner.offer", "provisioner.plans"),
+    ),
     "the Fly adapter knows the domain and no other adapter": (
         "provisioner/fly",
         ("provisioner.fly", "provisioner.clock", "provisioner.errors", "provisioner.instance", "provisioner.ports"),
@@ -77,6 +80,7 @@ LAWS = {
             "provisioner.instance",
             "provisioner.operators",
             "provisioner.ports",
+            "provisioner.subscriptions",
             "sql",
         ),
     ),

@@ -1,26 +1,21 @@
 """The limits of one replica. Asked on the way of every request: one look-up, some arithmetic, no waiting."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Final, Literal
+from typing import Literal
 
 from gateway.limits.bucket import Buckets, Rate, Standing
 from provisioner.instance import UserId
+from provisioner.plans import Plan, Plans
 
 Mode = Literal["enforce", "shadow", "off"]
 
-PER_USER: Final[Mapping[str, Rate]] = {
-    "free": Rate(per_s=100, burst=1_000),
-    "starter": Rate(per_s=200, burst=2_000),
-    "pro": Rate(per_s=400, burst=4_000),
-    "enterprise": Rate(per_s=1_000, burst=10_000),
-}
-"""Requests to one's own Machine, by plan and replica. Generous: a page with a thousand parts is no attack."""
 
-
-def faster(factor: float) -> Mapping[str, Rate]:
-    """PER_USER times `factor`."""
-    return {plan: Rate(rate.per_s * factor, max(1, round(rate.burst * factor))) for plan, rate in PER_USER.items()}
+def rates_of(plans: Iterable[Plan], factor: float = 1.0) -> Mapping[str, Rate]:
+    """Of requests to one's own Machine, by the name of the plan: what it says, times `factor`."""
+    return {
+        plan.name: Rate(plan.requests_per_s * factor, max(1, round(plan.requests_burst * factor))) for plan in plans
+    }
 
 
 def sign_in_rate(per_minute: float) -> Rate:
@@ -37,31 +32,30 @@ class RateLimits:
         mode: Mode,
         monotonic: Callable[[], float],
         *,
-        per_user: Mapping[str, Rate] = PER_USER,
+        plans: Plans,
+        factor: float = 1.0,
         sign_in: Rate,
         counted: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """With `shadow` everything is counted and nothing refused: to see whom a limit would hit."""
+        """With `shadow` everything is counted and nothing refused: to see whom a limit would hit.
+
+        A change in `plans` counts from the next request on. `factor` multiplies what every plan allows.
+        """
         self._mode, self._monotonic, self._counted = mode, monotonic, counted
-        self._per_user, self._sign_in = per_user, sign_in
-        self._free = per_user["free"]
-        self._rates: dict[UserId, Rate] = {}
+        self._sign_in = sign_in
+        self._plan_of, self._rates = plans.of, rates_of(plans.all(), factor)
         self._users: Buckets[UserId] = Buckets()
         self._addresses: Buckets[str] = Buckets()
-
-    def paying(self, plans: Mapping[UserId, str]) -> None:
-        """From now on these users have these plans, and everybody else the free one."""
-        self._rates = {user_id: self._per_user.get(plan, self._free) for user_id, plan in plans.items()}
 
     def take(self, user_id: UserId) -> float | None:
         """One request of this user: None, go on; else the seconds to wait."""
         if self._mode == "off":
             return None
-        wait = self._users.take(user_id, self._rates.get(user_id, self._free), self._monotonic())
+        wait = self._users.take(user_id, self._rates[self._plan_of(user_id).name], self._monotonic())
         return None if wait is None else self._judged("user", wait)
 
     def standing(self, user_id: UserId) -> Standing:
-        rate = self._rates.get(user_id, self._free)
+        rate = self._rates[self._plan_of(user_id).name]
         return self._users.standing("user", user_id, rate, self._monotonic())
 
     def take_sign_in(self, client: str) -> float | None:

@@ -1,28 +1,30 @@
 """Whose bucket a request takes from, by plan, by address, and in which mode."""
 
-import asyncio
-from collections.abc import Mapping
-from contextlib import suppress
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
-from structlog.testing import capture_logs
 
 from gateway.limits.bucket import Rate
-from gateway.limits.limits import PER_USER, Mode, RateLimits, faster, network_of, sign_in_rate
-from gateway.limits.plans import EVERY_S, keep_plans
+from gateway.limits.limits import Mode, RateLimits, network_of, rates_of, sign_in_rate
 from provisioner.instance import UserId
-from provisioner.store.plans import plans_in_force
+from provisioner.offer import shipped
+from provisioner.plans import Plans
 from tests.parts.clock import ManualClock
 
 ADA, BOB = UserId(uuid4()), UserId(uuid4())
-SMALL = {plan: Rate(1, burst) for burst, plan in enumerate(PER_USER, start=1)}
+SMALL = {
+    name: replace(plan, requests_per_s=1.0, requests_burst=burst)
+    for burst, (name, plan) in enumerate(shipped().plans.items(), start=1)
+}
 
 
-def limits(mode: Mode = "enforce", counted: list[str] | None = None) -> tuple[RateLimits, ManualClock]:
-    clock = ManualClock()
+def limits(
+    mode: Mode = "enforce", counted: list[str] | None = None, *, plans: Plans | None = None
+) -> tuple[RateLimits, ManualClock]:
+    clock, plans = ManualClock(), plans or Plans(SMALL)
     told = [] if counted is None else counted
-    return RateLimits(mode, clock.monotonic, per_user=SMALL, sign_in=Rate(1, 2), counted=told.append), clock
+    return RateLimits(mode, clock.monotonic, plans=plans, sign_in=Rate(1, 2), counted=told.append), clock
 
 
 async def test_a_user_waits_for_their_own_tokens_only() -> None:
@@ -33,13 +35,24 @@ async def test_a_user_waits_for_their_own_tokens_only() -> None:
 
 
 def test_a_better_plan_has_a_larger_bucket() -> None:
-    taken, _ = limits()
-    taken.paying({ADA: "pro", BOB: "one that we have never heard of"})
+    plans = Plans(SMALL)
+    plans.all_in_force({ADA: "pro"})
+    taken, _ = limits(plans=plans)
     assert [taken.take(ADA) for _ in range(4)] == [None, None, None, 1]
     assert [taken.take(BOB) for _ in range(2)] == [None, 1]
-    assert [(rate.per_s, rate.burst) for rate in PER_USER.values()] == sorted(
-        (rate.per_s, rate.burst) for rate in PER_USER.values()
-    )
+    rates = [(rate.per_s, rate.burst) for rate in rates_of(shipped().plans.values()).values()]
+    assert rates == sorted(rates)
+
+
+def test_a_new_plan_counts_from_the_next_request_on() -> None:
+    """Whoever pays more need not sign in anew, nor wait."""
+    plans = Plans(SMALL)
+    taken, _ = limits(plans=plans)
+    assert [taken.take(ADA) for _ in range(2)] == [None, 1]
+    plans.in_force(ADA, "enterprise")
+    assert [taken.take(ADA) for _ in range(4)] == [None, None, None, 1]
+    plans.in_force(ADA, None)
+    assert taken.take(ADA) == 4
 
 
 @pytest.mark.parametrize(("mode", "counts"), [("shadow", ["user", "user", "sign-in"]), ("off", [])])
@@ -81,41 +94,4 @@ def test_sign_in_is_limited_by_address() -> None:
 
 def test_the_operators_words_become_rates() -> None:
     assert sign_in_rate(30) == Rate(0.5, 60)
-    assert faster(0.001)["free"] == Rate(0.1, 1)
-
-
-async def test_plans_are_read_again_and_the_last_answer_holds() -> None:
-    clock = ManualClock()
-    heard: list[Mapping[UserId, str]] = []
-    answers: list[Mapping[UserId, str] | None] = [{ADA: "pro"}, None, {}]
-
-    async def ask() -> Mapping[UserId, str]:
-        answer = answers.pop(0)
-        if answer is None:
-            raise OSError("away")
-        return answer
-
-    with capture_logs() as lines:
-        loop = asyncio.create_task(keep_plans(ask, heard.append, clock))
-        await asyncio.sleep(0)
-        for _ in range(2):
-            await clock.advance(seconds=EVERY_S)
-        loop.cancel()
-        with suppress(asyncio.CancelledError):
-            await loop
-    assert heard == [{ADA: "pro"}, {}]
-    assert [line["event"] for line in lines] == ["plans_not_read"]
-
-
-async def test_only_plans_that_count_now_are_in_force(database) -> None:  # type: ignore[no-untyped-def]
-    from provisioner.store.database import connect
-
-    async with connect(database.dsn) as pool:
-        for user_id, plan, status in [(ADA, "pro", "active"), (BOB, "starter", "canceled")]:
-            await pool.execute(
-                "insert into public.user_subscriptions (user_id, plan, status) values ($1, $2, $3)",
-                user_id,
-                plan,
-                status,
-            )
-        assert await plans_in_force(pool) == {ADA: "pro"}
+    assert rates_of(shipped().plans.values(), 0.001)["free"] == Rate(0.1, 1)
