@@ -44,6 +44,7 @@ async def cloud(folder: Path, public_url: str, command: Sequence[str]) -> None:
             "FLY_API_URL": fly.url,
             "FLY_API_TOKEN": token,
             "MACHINES_APP_NAME": "jarvis-machines",
+            "MACHINES_ISOLATION": "machine",
             "MACHINES_REGION": "fra",
             "GOLDEN_IMAGE": "registry.fly.io/jarvis-golden:bench",
             "GATEWAY_ENV": "bench",

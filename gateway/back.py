@@ -15,6 +15,7 @@ from provisioner.clock import Clock
 from provisioner.fly.client import FlyClient
 from provisioner.fly.settings import FlySettings
 from provisioner.guard_keys import GuardKeys
+from provisioner.instance import Isolation
 from provisioner.lifecycle import Lifecycle, Outcome
 from provisioner.offer import BadOffer, Offer, read_offer, shipped
 from provisioner.parts import LifecycleSettings, Parts, Traffic
@@ -126,15 +127,13 @@ async def back_of_house(
         plans=adapters.plans,
     )
     async with Lifecycle(parts, told=told) as lifecycle:
-        yield Back(
-            parts=parts,
-            lifecycle=lifecycle,
-            loops={
-                "sweeper": Sweeper(parts, lifecycle, _sweep(settings, adapters.plans)).run,
-                "plans": partial(follow, adapters.subscriptions, adapters.plans, clock),
-                "app": partial(_ensure_app, adapters.cloud, settings, clock),
-            },
-        )
+        loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "sweeper": Sweeper(parts, lifecycle, _sweep(settings, adapters.plans)).run,
+            "plans": partial(follow, adapters.subscriptions, adapters.plans, clock),
+        }
+        if parts.settings.isolation is Isolation.MACHINE:
+            loops["app"] = partial(_ensure_app, adapters.cloud, settings, clock)
+        yield Back(parts=parts, lifecycle=lifecycle, loops=loops)
 
 
 async def _ensure_app(cloud: FlyClient, settings: Settings, clock: Clock) -> None:
@@ -162,6 +161,8 @@ def _lifecycle(settings: Settings) -> LifecycleSettings:
         env=settings.gateway_env,
         deployment=settings.deployment,
         app_name=settings.fly_app_name,
+        isolation=Isolation(settings.fly_isolation),
+        gateway_network=settings.fly_gateway_network,
         region=settings.fly_region,
         image=settings.golden_image,
         guard_port=GUARD_PORT,

@@ -88,6 +88,8 @@ async def local_system(
             {
                 # Anything else may be tried out from the environment, such as SUSPEND_AFTER_S=20.
                 **{name.upper(): environment.get(name.upper(), "") for name in Settings.model_fields},
+                # One app for all is a few round trips quicker to make; FLY_ISOLATION=app shows the other way.
+                "FLY_ISOLATION": environment.get("FLY_ISOLATION") or "machine",
                 **FIXED,
                 "PUBLIC_URL": public_url,
                 "SUPABASE_URL": auth.url,

@@ -99,10 +99,24 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("MACHINES_ORG_SLUG", "FLY_ORG_SLUG"),
         description="The organisation that owns the Machines' app.",
     )
+    fly_isolation: Literal["app", "machine"] = Field(
+        default="app",
+        validation_alias=AliasChoices("MACHINES_ISOLATION", "FLY_ISOLATION"),
+        description="How a new user is kept apart at Fly. `app`: an app, a private network and a Flycast address of"
+        " their own; needs an org-scoped token. `machine`: a Machine in MACHINES_APP_NAME, on one network with all"
+        " others: a second less to make, and a warm pool is possible. Who exists stays as they are.",
+    )
+    fly_gateway_network: str = Field(
+        default="",
+        validation_alias=AliasChoices("MACHINES_GATEWAY_NETWORK", "FLY_GATEWAY_NETWORK"),
+        pattern=r"^([A-Za-z][A-Za-z0-9-]*)?$",
+        description="The private network that the gateway itself is in; users' Flycast addresses are made reachable"
+        " from there. Empty: the organisation's default network.",
+    )
     fly_app_name: str = Field(
         validation_alias=AliasChoices("MACHINES_APP_NAME", "FLY_APP_NAME"),
-        description="The app that holds all user Machines. On Fly set MACHINES_APP_NAME: FLY_APP_NAME is the gateway's"
-        " own name there.",
+        description="The app that holds the Machines of all who are not isolated by app. On Fly set"
+        " MACHINES_APP_NAME: FLY_APP_NAME is the gateway's own name there.",
     )
     fly_region: str = Field(
         default="fra",

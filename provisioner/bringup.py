@@ -15,7 +15,7 @@ from provisioner.errors import (
     Refused,
     Scope,
 )
-from provisioner.instance import Event, Instance, MachineId
+from provisioner.instance import Event, Instance, Isolation, MachineId
 from provisioner.parts import Parts
 from provisioner.plan import Act, plan
 from provisioner.ports import Lease, Machine, MachineSpec, MachineState
@@ -84,13 +84,18 @@ class BringUp:
             act = plan(instance, machine)
             log.debug("bring_up", user_id=str(instance.user_id), act=act)
             match act:
+                case Act.MAKE_APP:
+                    instance = await self._make_app(instance)
+                case Act.ASSIGN_ADDRESS:
+                    instance = await self._assign_address(instance)
                 case Act.MAKE_VOLUME:
                     instance = await self._make_volume(instance)
                 case Act.MAKE_MACHINE:
                     instance, made = await self._make_machine(instance)
                     # It launches by itself; a start asked while its image is prepared is refused. So knock first.
-                    if made.private_ip is not None and await self._answers(made.id, made.private_ip):
-                        return await self._ready(instance, made)
+                    where = _where(instance, made)
+                    if where is not None and await self._answers(made.id, where):
+                        return await self._ready(instance, made, where)
                 case Act.START:
                     if self._progress.path == "resume" and machine and machine.state is MachineState.STOPPED:
                         self._progress.path = "start"  # recorded as awake or suspended, but its memory is gone
@@ -102,9 +107,9 @@ class BringUp:
                     instance = await self._parts.store.forget_machine(self._lease)
                 case Act.SETTLE:
                     await self._parts.clock.sleep(0.1)
-                case Act.PROBE if machine is not None and machine.private_ip is not None:
-                    if await self._answers(machine.id, machine.private_ip):
-                        return await self._ready(instance, machine)
+                case Act.PROBE if machine is not None and (where := _where(instance, machine)) is not None:
+                    if await self._answers(machine.id, where):
+                        return await self._ready(instance, machine, where)
                     await self._unhang(instance, machine)
                 case Act.PROBE:
                     await self._parts.clock.sleep(0.1)  # Fly has not told its address yet
@@ -114,6 +119,16 @@ class BringUp:
         if instance.machine_id is None:
             return None
         return await self._parts.cloud.machine(instance.app_name, instance.machine_id)
+
+    async def _make_app(self, instance: Instance) -> Instance:
+        network = naming.network_name(instance.id)
+        app_id = await self._parts.cloud.create_app(instance.app_name, network=network)
+        return await self._parts.store.record(self._lease, app_id=app_id)
+
+    async def _assign_address(self, instance: Instance) -> Instance:
+        network = self._parts.settings.gateway_network
+        address = await self._parts.cloud.assign_address(instance.app_name, network=network)
+        return await self._parts.store.record(self._lease, flycast_ip=address)
 
     async def _make_volume(self, instance: Instance) -> Instance:
         plan, name = self._parts.plans.of(instance.user_id), naming.volume_name(instance.user_id)
@@ -151,9 +166,11 @@ class BringUp:
                 "JARVIS_GUARD_KEYS": self._parts.keys.for_machine(instance.id),
             },
             metadata=naming.ownership(instance, env=settings.env, deployment=settings.deployment),
+            service_port=settings.guard_port if instance.isolation is Isolation.APP else None,
         )
         machine = await self._parts.cloud.create_machine(instance.app_name, spec)
-        instance = await self._parts.store.record(self._lease, machine_id=machine.id, private_ip=machine.private_ip)
+        where = _where(instance, machine)
+        instance = await self._parts.store.record(self._lease, machine_id=machine.id, private_ip=where)
         return instance, machine
 
     async def _start(self, instance: Instance) -> None:
@@ -209,11 +226,11 @@ class BringUp:
             log.warning("machine_hangs", user_id=str(instance.user_id), machine_id=machine.id, aid="resume")
             await cloud.suspend(instance.app_name, machine.id)
 
-    async def _ready(self, instance: Instance, machine: Machine) -> Instance:
+    async def _ready(self, instance: Instance, machine: Machine, where: str) -> Instance:
         self._progress.reach("open")
         # The address changes when Fly migrates a Machine; it is read anew after each start (facts: private_ip).
-        if (machine.private_ip, machine.region) != (instance.private_ip, instance.region):
-            await self._parts.store.record(self._lease, private_ip=machine.private_ip, region=machine.region)
+        if (where, machine.region) != (instance.private_ip, instance.region):
+            await self._parts.store.record(self._lease, private_ip=where, region=machine.region)
         return await self._parts.store.move(
             instance.user_id,
             instance.state,
@@ -222,6 +239,11 @@ class BringUp:
             lease=self._lease,
             detail={"path": self._progress.path, "steps": self._progress.took()},
         )
+
+
+def _where(instance: Instance, machine: Machine) -> str | None:
+    """Where the gateway reaches this Machine; None as long as Fly has not told."""
+    return instance.flycast_ip if instance.isolation is Isolation.APP else machine.private_ip
 
 
 def _known(instance: Instance) -> MachineId:

@@ -25,6 +25,13 @@ class State(StrEnum):
     DELETING = "deleting"
 
 
+class Isolation(StrEnum):
+    """How far an Instance is kept from others at Fly. The value is what Postgres stores."""
+
+    APP = "app"  # an app, a private network and a Flycast address of its own
+    MACHINE = "machine"  # a Machine in the app that all share, reached at its own address
+
+
 class Event(StrEnum):
     """What may happen to an Instance."""
 
@@ -91,7 +98,11 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """Our record of one user's environment, with or without a Machine. One row of `user_instances`."""
+    """Our record of one user's environment, with or without a Machine. One row of `user_instances`.
+
+    `private_ip` is where the gateway reaches it: the Machine's own address, or with isolation APP the app's
+    `flycast_ip`. `app_id` is Fly's id of its own app, None until that is known to exist.
+    """
 
     user_id: UserId
     id: UUID
@@ -108,3 +119,6 @@ class Instance:
     state_since: datetime
     created_at: datetime
     error: str | None
+    isolation: Isolation = Isolation.MACHINE
+    app_id: str | None = None
+    flycast_ip: str | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Final, Literal, Self
+from uuid import uuid4
 
 import structlog
 
@@ -13,7 +14,7 @@ from provisioner import naming
 from provisioner.arrival import Arrival, words_for
 from provisioner.clock import before
 from provisioner.errors import BeingDeleted, Moved, ProvisionerError, WakeExpired
-from provisioner.instance import Event, Instance, State, UserId
+from provisioner.instance import Event, Instance, Isolation, State, UserId
 from provisioner.parts import Parts
 from provisioner.progress import PROVISION, Progress
 from provisioner.putdown import PutDown
@@ -191,17 +192,8 @@ class Lifecycle:
 
     async def _bring(self, visitor: Visitor, job: Job, actor: str, *, doubt: bool, force: bool) -> Instance:
         parts, user_id = self._parts, visitor.user_id
-        settings = parts.settings
         await self._end_sleeper(user_id)
-        instance = await parts.store.find(user_id) or await parts.store.create(
-            user_id,
-            email=visitor.email,
-            app_name=settings.app_name,
-            machine_name=naming.machine_name(settings.env, user_id),
-            region=settings.region,
-            image=settings.image,
-            actor=actor,
-        )
+        instance = await parts.store.find(user_id) or await self._create(visitor, actor)
         while True:
             if instance.state is State.DRAINING:
                 # No lease: the sweeper holds it, and this one step is how a hit tells it to let go.
@@ -222,6 +214,22 @@ class Lifecycle:
             if found is None:
                 raise BeingDeleted(f"{user_id} was deleted")
             instance = found
+
+    async def _create(self, visitor: Visitor, actor: str) -> Instance:
+        """The row, with every name that anything of it will have at Fly, before Fly is asked for anything."""
+        settings, id = self._parts.settings, uuid4()
+        own_app = naming.app_name(settings.env, visitor.user_id, id)
+        return await self._parts.store.create(
+            visitor.user_id,
+            id=id,
+            email=visitor.email,
+            isolation=settings.isolation,
+            app_name=own_app if settings.isolation is Isolation.APP else settings.app_name,
+            machine_name=naming.machine_name(settings.env, visitor.user_id),
+            region=settings.region,
+            image=settings.image,
+            actor=actor,
+        )
 
     async def _hit(self, instance: Instance, actor: str) -> Instance | None:
         try:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from provisioner.clock import Clock
 from provisioner.guard_keys import GuardKeys
-from provisioner.instance import Endpoint, Instance, UserId
+from provisioner.instance import Endpoint, Instance, Isolation, UserId
 from provisioner.leases import keep
 from provisioner.offer import shipped_plans
 from provisioner.plans import Plans
@@ -25,10 +25,14 @@ class LifecycleSettings:
     deployment: str
     """Which installation owns the Machines; nothing without this tag is ever touched."""
     app_name: str
-    """The Fly app that holds all Machines."""
+    """The Fly app that holds the Machines of all who are not isolated by app."""
     region: str
     image: str
     """The golden image, pinned by digest in production."""
+    isolation: Isolation = Isolation.MACHINE
+    """How new Instances are made; those that exist stay as they are."""
+    gateway_network: str = ""
+    """The private network that the gateway is in, "" for the organisation's default: Flycast addresses lead there."""
     guard_port: int = 8080
     machine_env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Environment of every Machine, beside what names its user."""

@@ -6,13 +6,15 @@ A replica that dies leaves the record; whoever comes next asks this table again 
 from enum import StrEnum
 from typing import Final
 
-from provisioner.instance import Instance
+from provisioner.instance import Instance, Isolation
 from provisioner.ports import Machine, MachineState
 
 
 class Act(StrEnum):
     """One thing to do towards a ready Instance."""
 
+    MAKE_APP = "make_app"
+    ASSIGN_ADDRESS = "assign_address"
     MAKE_VOLUME = "make_volume"
     MAKE_MACHINE = "make_machine"
     START = "start"
@@ -49,8 +51,14 @@ BY_MACHINE: Final[dict[MachineState, Act]] = {
 def plan(instance: Instance, machine: Machine | None) -> Act:
     """The next act towards ready. `machine` is what Fly shows now for `instance.machine_id`, None if it is gone.
 
-    The volume comes before the Machine, because it decides the host.
+    The app comes first where the Instance has one of its own, then the address that leads into it. The volume comes
+    before the Machine, because it decides the host.
     """
+    if instance.isolation is Isolation.APP:
+        if instance.app_id is None:
+            return Act.MAKE_APP
+        if instance.flycast_ip is None:
+            return Act.ASSIGN_ADDRESS
     if instance.volume_id is None:
         return Act.MAKE_VOLUME
     if instance.machine_id is None:

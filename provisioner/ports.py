@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from provisioner.instance import Event, Instance, MachineId, State, UserId
+from provisioner.instance import Event, Instance, Isolation, MachineId, State, UserId
 
 
 class MachineState(StrEnum):
@@ -56,6 +56,8 @@ class MachineSpec:
     volume_id: str
     env: Mapping[str, str] = field(repr=False)  # holds the Guard's keys and the broker token
     metadata: Mapping[str, str]
+    service_port: int | None = None
+    """Offered to Fly Proxy as a plain TCP port, for an app with a Flycast address. None: no service at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,22 @@ class Volume:
 
 class Cloud(Protocol):
     """Fly, as far as we use it. Every call may raise any CloudError; cancelling one leaves its outcome unknown."""
+
+    async def create_app(self, app: str, *, network: str) -> str:
+        """Fly's id of the app of this name in this network, made now or found.
+
+        Raises NameTaken if it is in another network or another organisation: then it is not ours.
+        """
+
+    async def assign_address(self, app: str, *, network: str) -> str:
+        """The app's Flycast address, assigned now or found. It is reached from `network`, "" being the default one."""
+
+    async def delete_app(self, app: str, *, network: str) -> None:
+        """Return when the app is gone, with all that was in it. Idempotent.
+
+        One that is in another network, or another organisation's, is not ours and left alone. Raises CloudSilent if
+        it is still there after a while.
+        """
 
     async def create_volume(self, app: str, *, name: str, region: str, size_gb: int, guest: Guest) -> Volume: ...
     async def volumes(self, app: str) -> Sequence[Volume]: ...
@@ -163,8 +181,12 @@ class Store(Protocol):
         region: str,
         image: str,
         actor: str,
+        isolation: Isolation = Isolation.MACHINE,
+        id: UUID | None = None,
     ) -> Instance:
         """The user's row, made now in PROVISIONING (with its audit row) or found. Safe to race: one row wins.
+
+        `id` is the Instance's, where its names depend on it; None lets the database choose.
 
         Raises NameTaken if another user's Instance has this Machine name.
         """
@@ -197,6 +219,8 @@ class Store(Protocol):
         self,
         lease: Lease,
         *,
+        app_id: str | None = None,
+        flycast_ip: str | None = None,
         volume_id: str | None = None,
         machine_id: MachineId | None = None,
         private_ip: str | None = None,

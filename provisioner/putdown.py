@@ -7,7 +7,7 @@ import structlog
 
 from provisioner import naming
 from provisioner.errors import CloudError, Refused, WrongState
-from provisioner.instance import Event, Instance, State
+from provisioner.instance import Event, Instance, Isolation, State
 from provisioner.parts import Parts
 from provisioner.ports import Lease, Machine, MachineState
 
@@ -66,7 +66,7 @@ class PutDown:
         return instance
 
     async def destroy(self, instance: Instance) -> None:
-        """End the Machine, its volume and the row, in this order, so that the row names them to the last.
+        """End the Machine, its volume, its app if it has one, and the row, in this order: it names them to the last.
 
         Repeatable after any failure: what is gone already counts as done.
         """
@@ -74,12 +74,16 @@ class PutDown:
         if instance.state is not State.DELETING:
             instance = await self._move(instance, Event.DELETE)
             await parts.traffic.end(instance)
-        for machine in await self._machines(instance):
-            await parts.cloud.destroy(app, machine.id)
-        for volume in await parts.cloud.volumes(app):
-            # By name as well as by id: an answer may have been lost before the id was written down.
-            if volume.id == instance.volume_id or volume.name == naming.volume_name(instance.user_id):
-                await parts.cloud.delete_volume(app, volume.id)
+        if instance.isolation is Isolation.APP:
+            # Also when its id was never written down: the answer may have been lost. It takes all along that is in it.
+            await parts.cloud.delete_app(app, network=naming.network_name(instance.id))
+        else:
+            for machine in await self._machines(instance):
+                await parts.cloud.destroy(app, machine.id)
+            for volume in await parts.cloud.volumes(app):
+                # By name as well as by id: an answer may have been lost before the id was written down.
+                if volume.id == instance.volume_id or volume.name == naming.volume_name(instance.user_id):
+                    await parts.cloud.delete_volume(app, volume.id)
         await parts.store.remove(self._lease, actor=self._actor)
 
     async def _machines(self, instance: Instance) -> list[Machine]:

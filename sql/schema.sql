@@ -126,7 +126,11 @@ create table public.user_instances (
   state_since timestamptz not null default now(),
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
+  isolation text not null default 'machine',
+  app_id text,
+  flycast_ip text,
 
+  constraint user_instances_isolation_known check (isolation in ('app', 'machine')),
   constraint user_instances_state_known check (state in (
     'provisioning', 'active', 'draining', 'suspending', 'suspended', 'stopping', 'stopped', 'waking', 'failed',
     'deleting'
@@ -141,7 +145,9 @@ create table public.user_instances (
 comment on table public.user_instances is 'One user''s environment, with or without a Machine at Fly. At most one each.';
 comment on column public.user_instances.id is 'Names the Instance in Fly metadata; the Guard''s key is derived from it.';
 comment on column public.user_instances.state is 'Moved only by compare-and-set along provisioner.instance.STEPS.';
-comment on column public.user_instances.private_ip is 'An IP literal; host:port only where the Machine is a local process.';
+comment on column public.user_instances.app_id is 'Fly''s id of the app made for this Instance; null in the shared app.';
+comment on column public.user_instances.flycast_ip is 'Leads through Fly Proxy into the app''s own network; with isolation app it becomes private_ip.';
+comment on column public.user_instances.private_ip is 'Where the gateway reaches it: an IP literal; host:port only where the Machine is a local process.';
 comment on column public.user_instances.last_active is 'Latest activity, written in batches; never moves back.';
 
 -- The sweeper's questions: who is quiet, who slept long, what is left half done.

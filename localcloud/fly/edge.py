@@ -6,6 +6,7 @@ import re
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Any, Final
@@ -174,12 +175,23 @@ class Edge:
         """One budget for each action on each Machine, or on each app where there is no Machine."""
         if request.path.startswith("/v1/"):
             info, action = request.match_info, action_of(request)
-            # app deletions have one budget for everybody
-            thing = "" if action == "delete_app" else info.get("machine") or info.get("app") or ""
+            # App deletions have one budget for everybody. A create counts against the app that it makes.
+            thing = "" if action == "delete_app" else info.get("machine") or info.get("app") or await _new_app(request)
             wait = self._limits.refused(action, thing, self._clock.monotonic())
             if wait is not None:
                 raise errors.too_many_requests(whole_seconds(wait) if self._limits.retry_after else None)
         return await handler(request)
+
+
+async def _new_app(request: web.Request) -> str:
+    """The name of the app that a body asks for, "" where it asks for none."""
+    if action_of(request) != "create_app":
+        return ""
+    with suppress(ValueError):
+        body = json.loads(await request.text())
+        if isinstance(body, dict):
+            return str(body.get("name") or body.get("app_name") or "")
+    return ""
 
 
 def _plain(refused: Refused) -> web.Response:

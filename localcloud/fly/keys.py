@@ -6,6 +6,7 @@ from aiohttp import web
 
 from localcloud.fly.calls import Calls
 from localcloud.fly.faults import Faults
+from localcloud.fly.flycast import Flycast
 from localcloud.fly.leases import Leases
 from localcloud.fly.life import Life
 from localcloud.fly.verbs import Verbs
@@ -19,3 +20,4 @@ VOLUMES: Final = web.AppKey("volumes", Volumes)
 LEASES: Final = web.AppKey("leases", Leases)
 FAULTS: Final = web.AppKey("faults", Faults)
 CALLS: Final = web.AppKey("calls", Calls)
+FLYCAST: Final = web.AppKey("flycast", Flycast)

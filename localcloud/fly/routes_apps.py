@@ -10,7 +10,7 @@ from aiohttp import web
 from localcloud.fly import errors, requests
 from localcloud.fly.clock import rfc3339
 from localcloud.fly.edge import Route, body_of, flag
-from localcloud.fly.keys import LIFE, VOLUMES, WORLD
+from localcloud.fly.keys import FLYCAST, LIFE, VOLUMES, WORLD
 from localcloud.fly.records import App, Json
 from localcloud.fly.states import State
 from localcloud.fly.views import app_view
@@ -85,12 +85,15 @@ async def _delete(server: web.Application, app: App) -> None:
         del world.machines[machine.id]
     for volume in list(world.volumes_of(app.name)):
         server[VOLUMES].erase(volume)
+    for address in app.ips:
+        server[FLYCAST].close(address["ip"])
     del world.apps[app.name]
     world.changed()
 
 
 async def list_addresses(request: web.Request) -> web.Response:
-    return web.json_response({"ips": _app(request).ips})
+    shown = [{name: value for name, value in ip.items() if name != "flycast"} for ip in _app(request).ips]
+    return web.json_response({"ips": shown})
 
 
 async def assign_address(request: web.Request) -> web.Response:
@@ -100,20 +103,27 @@ async def assign_address(request: web.Request) -> web.Response:
     if kind not in _ADDRESS_TYPES:
         raise errors.invalid(f"type must be one of {', '.join(_ADDRESS_TYPES)}")
     number = next(world.numbers)
-    prefix = "fdaa:0:0:1::" if kind == "private_v6" else "2a09:8280:1::"
+    flycast = kind == "private_v6"
+    if flycast:
+        ip = world.addresses.take()  # one of loopback's, as Machines have: it answers, which an fdaa: here would not
+    else:
+        ip = f"203.0.113.{number % 256}" if kind.endswith("v4") else f"2a09:8280:1::{number:x}"
     address: Json = {
-        "ip": f"203.0.113.{number % 256}" if kind.endswith("v4") else f"{prefix}{number:x}",
+        "ip": ip,
         "region": body.get("region", "global"),
         "service_name": body.get("service_name", ""),
         "shared": kind == "shared_v4",
         "created_at": rfc3339(world.clock.now()),
         "egress": kind.startswith("egress"),
     }
+    kept = address | {"flycast": flycast}
     if kind in ("shared_v4", "private_v6") and any(
-        old["shared"] == address["shared"] and old["ip"][:4] == address["ip"][:4] for old in app.ips
+        (old["shared"], old.get("flycast")) == (kept["shared"], flycast) for old in app.ips
     ):
         raise errors.refusal(422, f"Validation failed: {kind} address has already been allocated")
-    app.ips.append(address)
+    app.ips.append(kept)
+    if flycast:
+        await request.app[FLYCAST].open(app, ip)
     world.changed()
     return web.json_response(address)
 
@@ -123,6 +133,7 @@ async def release_address(request: web.Request) -> web.Response:
     for address in app.ips:
         if address["ip"] == request.match_info["ip"]:
             app.ips.remove(address)
+            request.app[FLYCAST].close(address["ip"])
             request.app[WORLD].changed()
             return web.Response(status=204)
     raise errors.not_found("ip")

@@ -25,6 +25,7 @@ from localcloud.fly.disk import Disk
 from localcloud.fly.edge import Edge, Route
 from localcloud.fly.errands import Errands
 from localcloud.fly.faults import Faults, Latencies
+from localcloud.fly.flycast import Flycast
 from localcloud.fly.host import Host
 from localcloud.fly.leases import Leases
 from localcloud.fly.life import Life
@@ -115,7 +116,9 @@ async def local_fly(
             client_max_size=16 * 1024**2,
         )
         server[keys.WORLD], server[keys.LIFE], server[keys.VOLUMES] = world, life, volumes
-        server[keys.VERBS], server[keys.LEASES] = Verbs(world, life, host), Leases(clock, _owner(token))
+        verbs = Verbs(world, life, host)
+        server[keys.VERBS], server[keys.LEASES] = verbs, Leases(clock, _owner(token))
+        server[keys.FLYCAST] = await stack.enter_async_context(Flycast(world, verbs))
         server[keys.FAULTS], server[keys.CALLS] = faults, calls
         for route in _ROUTES:
             server.router.add_route(route.method, route.path, route.handler, name=route.action or None)

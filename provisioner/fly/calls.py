@@ -42,25 +42,53 @@ class Call(Generic[T]):
         return self.method in ("GET", "DELETE")
 
 
-def get_app(app: str) -> Call[str]:
-    """Reads the slug of the app's organisation."""
-    return Call(action="get_app", method="GET", path=_app(app), app=app, target=app, read=shape.organisation_of)
+def get_app(app: str) -> Call[shape.AppSeen]:
+    return Call(action="get_app", method="GET", path=_app(app), app=app, target=app, read=shape.app_of)
 
 
-def create_app(app: str, org_slug: str) -> Call[None]:
+def create_app(app: str, org_slug: str, *, network: str | None = None) -> Call[None]:
+    """`network` is settled here for ever; None is the organisation's default one."""
     _segment(app)
     # Fly's guides say `app_name`, its OpenAPI document and its own Go client say `name`.
-    body = {"app_name": app, "name": app, "org_slug": org_slug}
+    body = {"app_name": app, "name": app, "org_slug": org_slug} | ({"network": network} if network else {})
     return Call(
         action="create_app",
         method="POST",
         path="/v1/apps",
         app=app,
         target=app,
-        budget="",  # there is no app yet to count it against: one budget for all
         read=_nothing,
         body=body,
     )
+
+
+def delete_app(app: str) -> Call[None]:
+    """Answered before it is done; takes Machines and volumes along."""
+    return Call(
+        action="delete_app",
+        method="DELETE",
+        path=_app(app),
+        app=app,
+        target=app,
+        budget="",  # Fly counts these for the organisation as a whole
+        read=_nothing,
+        params=[("force", "true")],
+    )
+
+
+def assign_address(app: str, *, network: str) -> Call[str | None]:
+    """A Flycast address, to be reached from `network` ("": the default one). Reads it if the answer tells."""
+    body = {"type": "private_v6"} | ({"network": network} if network else {})
+    path = f"{_app(app)}/ip_assignments"
+    return Call(
+        action="assign_address", method="POST", path=path, app=app, target=app, read=shape.address_of, body=body
+    )
+
+
+def list_addresses(app: str) -> Call[str | None]:
+    """Reads the Flycast address, None if there is none."""
+    path = f"{_app(app)}/ip_assignments"
+    return Call(action="list_addresses", method="GET", path=path, app=app, target=app, read=shape.flycast_of)
 
 
 def create_volume(app: str, *, name: str, region: str, size_gb: int, guest: Guest) -> Call[Volume]:

@@ -45,6 +45,15 @@ class FlyClient:
         """Make `app` unless it is there. Raises NameTaken if it belongs to another organisation."""
         await apps.ensure_app(self._wire, self._clock, app, org_slug or self._settings.org_slug)
 
+    async def create_app(self, app: str, *, network: str) -> str:
+        return await apps.create_app(self._wire, self._clock, app, self._settings.org_slug, network=network)
+
+    async def assign_address(self, app: str, *, network: str) -> str:
+        return await apps.assign_address(self._wire, app, network=network)
+
+    async def delete_app(self, app: str, *, network: str) -> None:
+        await apps.delete_app(self._wire, self._clock, app, self._settings.org_slug, network=network)
+
     async def create_volume(self, app: str, *, name: str, region: str, size_gb: int, guest: Guest) -> Volume:
         """Not idempotent, as volume names are not unique: after CloudSilent or CloudBroken one may be there."""
         return await self._wire.send(calls.create_volume(app, name=name, region=region, size_gb=size_gb, guest=guest))

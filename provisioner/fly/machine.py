@@ -1,7 +1,9 @@
 """Fly's JSON ↔ our shapes: reads Machines and Volumes, writes the bodies that create them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Final
 
 from provisioner.instance import MachineId
@@ -69,9 +71,43 @@ def reached_of(payload: object) -> MachineState | None:
     return state_of(state) if state else None
 
 
-def organisation_of(payload: object) -> str:
-    """The slug of the organisation that owns an app, or "" if Fly does not say. Raises ValueError."""
-    return _text(_mapping(_mapping(payload).get("organization") or {}), "slug")
+@dataclass(frozen=True, slots=True)
+class AppSeen:
+    """An app as Fly describes it. `organisation` is a slug; each is "" if Fly does not say."""
+
+    id: str
+    organisation: str
+    network: str
+
+
+def app_of(payload: object) -> AppSeen:
+    """Raises ValueError."""
+    fields = _mapping(payload)
+    organisation = _text(_mapping(fields.get("organization") or {}), "slug")
+    return AppSeen(_text(fields, "id"), organisation, _text(fields, "network"))
+
+
+def address_of(payload: object) -> str | None:
+    """The address in the answer to an assignment; None if it does not say: its fields are hardly documented."""
+    return _text(payload, "ip") or None if isinstance(payload, dict) else None
+
+
+def flycast_of(payload: object) -> str | None:
+    """The private address among those of an app, None if it has none. Raises ValueError."""
+    for item in _sequence(_mapping(payload).get("ips") or []):
+        fields = _mapping(item)
+        address = _text(fields, "ip")
+        if address and not fields.get("shared") and not fields.get("egress") and _is_private(address):
+            return address
+    return None
+
+
+def _is_private(address: str) -> bool:
+    """Flycast addresses are in Fly's fdaa::/16; the local Fly's on loopback, with a port where there is but one."""
+    try:
+        return ip_address(address.partition(":")[0] if address.count(":") == 1 else address).is_private
+    except ValueError:
+        return False
 
 
 def state_of(word: object) -> MachineState:
@@ -84,8 +120,9 @@ def state_of(word: object) -> MachineState:
 def machine_body(spec: MachineSpec) -> dict[str, object]:
     """The body that creates a user's Machine.
 
-    No service, so Fly Proxy can neither reach, wake nor stop it; no swap, as that would rule out suspending; no
-    secrets of the app, should an operator ever have set some on it.
+    No service, so Fly Proxy can neither reach, wake nor stop it, or one for the app's private address, which Fly Proxy
+    neither wakes nor stops: that is ours to do. Its port has no handlers, so bytes pass as they are. No swap, as that
+    would rule out suspending; no secrets of the app, should an operator ever have set some on it.
     """
     return {
         "name": spec.name,
@@ -97,7 +134,7 @@ def machine_body(spec: MachineSpec) -> dict[str, object]:
             "env": dict(spec.env),
             "metadata": dict(spec.metadata),
             "mounts": [{"volume": spec.volume_id, "path": MOUNT_PATH}],
-            "services": [],
+            "services": [] if spec.service_port is None else [_service(spec.service_port)],
             "restart": {"policy": "on-failure", "max_retries": 10},
             "stop_config": {"signal": STOP_SIGNAL, "timeout": go_duration(STOP_TIMEOUT)},
             "auto_destroy": False,
@@ -127,6 +164,18 @@ def go_duration(duration: timedelta) -> str:
     """As Go's time.ParseDuration reads it, to the millisecond."""
     seconds, rest = divmod(round(duration.total_seconds() * 1000), 1000)
     return f"{seconds}s" if not rest else f"{seconds}.{rest:03d}s"
+
+
+def _service(port: int) -> dict[str, object]:
+    return {
+        "protocol": "tcp",
+        "internal_port": port,
+        "ports": [{"port": port, "handlers": []}],
+        "autostart": False,
+        "autostop": "off",
+        # Fly's own soft limit is 20, above which its proxy calls a Machine busy.
+        "concurrency": {"type": "connections", "soft_limit": 10_000},
+    }
 
 
 def _guest(guest: Guest) -> dict[str, object]:

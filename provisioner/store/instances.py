@@ -4,9 +4,10 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from provisioner.errors import Moved, NameTaken
-from provisioner.instance import Event, Instance, MachineId, State, UserId, step
+from provisioner.instance import Event, Instance, Isolation, MachineId, State, UserId, step
 from provisioner.ports import Lease, Touch
 from provisioner.store.database import Tables, queries
 
@@ -26,12 +27,16 @@ class Instances(Tables):
         region: str,
         image: str,
         actor: str,
+        isolation: Isolation = Isolation.MACHINE,
+        id: UUID | None = None,
     ) -> Instance:
         while True:
             made = await _queries.create_instance(
                 self._pool,
                 user_id=user_id,
+                id=id,
                 email=email,
+                isolation=isolation,
                 app_name=app_name,
                 machine_name=machine_name,
                 region=region,
@@ -88,6 +93,8 @@ class Instances(Tables):
         self,
         lease: Lease,
         *,
+        app_id: str | None = None,
+        flycast_ip: str | None = None,
         volume_id: str | None = None,
         machine_id: MachineId | None = None,
         private_ip: str | None = None,
@@ -98,6 +105,8 @@ class Instances(Tables):
             user_id=lease.user_id,
             owner=lease.owner,
             fence=lease.fence,
+            app_id=app_id,
+            flycast_ip=flycast_ip,
             volume_id=volume_id,
             machine_id=machine_id,
             private_ip=private_ip,
@@ -163,4 +172,7 @@ def _instance(row: Any) -> Instance:
         state_since=row["state_since"],
         created_at=row["created_at"],
         error=row["error"],
+        isolation=Isolation(row["isolation"]),
+        app_id=row["app_id"],
+        flycast_ip=row["flycast_ip"],
     )

@@ -1,11 +1,14 @@
--- name: create_instance(user_id, email, app_name, machine_name, region, image, actor, now)^
+-- name: create_instance(user_id, id, email, isolation, app_name, machine_name, region, image, actor, now)^
 -- The user's new row in PROVISIONING, with its audit row. No row back: there is one already, or its name is taken.
 -- No arbiter named on purpose: of two replicas at the same instant the second may collide with the first in any of the
 -- table's unique indexes, the name's before the key's, and an index that is not an arbiter raises.
 with made as (
   insert into public.user_instances as i
-    (user_id, email, state, app_name, machine_name, region, image, last_active, state_since, created_at)
-  values (:user_id, :email, 'provisioning', :app_name, :machine_name, :region, :image, :now, :now, :now)
+    (user_id, id, email, state, isolation, app_name, machine_name, region, image, last_active, state_since, created_at)
+  values (
+    :user_id, coalesce(:id::uuid, gen_random_uuid()), :email, 'provisioning', :isolation, :app_name, :machine_name,
+    :region, :image, :now, :now, :now
+  )
   on conflict do nothing
   returning *
 ), audited as (
@@ -46,7 +49,7 @@ with held as materialized (
 )
 select * from moved;
 
--- name: record_ids(user_id, owner, fence, volume_id, machine_id, private_ip, region)^
+-- name: record_ids(user_id, owner, fence, app_id, flycast_ip, volume_id, machine_id, private_ip, region)^
 -- Write back what Fly told, leaving as it is what is null. No row back: the lease was lost.
 with held as materialized (
   select from gateway.instance_leases
@@ -54,7 +57,9 @@ with held as materialized (
   for share
 )
 update public.user_instances
-set volume_id = coalesce(:volume_id, volume_id),
+set app_id = coalesce(:app_id, app_id),
+    flycast_ip = coalesce(:flycast_ip, flycast_ip),
+    volume_id = coalesce(:volume_id, volume_id),
     machine_id = coalesce(:machine_id, machine_id),
     private_ip = coalesce(:private_ip, private_ip),
     region = coalesce(:region, region)
@@ -90,7 +95,10 @@ with held as materialized (
 ), audited as (
   insert into gateway.audit_log (at, actor, action, user_id, from_state, detail)
   select :now, :actor, 'remove', user_id, state,
-    jsonb_build_object('instance', id, 'app', app_name, 'machine', machine_name)
+    jsonb_build_object(
+      'instance', id, 'app', app_name, 'app_id', app_id, 'address', flycast_ip, 'machine', machine_name,
+      'machine_id', machine_id, 'volume_id', volume_id
+    )
   from removed
 )
 select * from removed;

@@ -14,6 +14,7 @@ import asyncpg
 
 from localcloud.database import Database
 from localcloud.fly import LocalFly, local_fly
+from provisioner import naming
 from provisioner.clock import SystemClock
 from provisioner.fly.client import FlyClient
 from provisioner.fly.settings import FlySettings
@@ -24,6 +25,7 @@ from provisioner.parts import LifecycleSettings, Parts
 from provisioner.probe import GuardProbe
 from provisioner.store.database import connect
 from provisioner.store.postgres import PostgresStore
+from tests.parts.local_fly import FlyCaller
 
 APP = "jarvis-machines"
 TOKEN = "fly-test-token"
@@ -104,6 +106,14 @@ async def back_of_house(
     async with AsyncExitStack() as stack:
         fly = await stack.enter_async_context(local_fly(folder / "fly", token=TOKEN, command=command))
         yield await stack.enter_async_context(_replica(database, fly, settings, replica))
+
+
+async def apps_of(back: Back, visitor: Visitor) -> list[dict[str, Any]]:
+    """What Fly shows of the apps that hold this one user."""
+    mine = f"{naming.app_prefix(SETTINGS.env)}{naming.short_hash(visitor.user_id)}-"
+    async with FlyCaller(back.fly.url, TOKEN) as fly:
+        _, listed = await fly("GET", "/apps", query={"org_slug": "personal"})
+    return [app for app in listed["apps"] if app["name"].startswith(mine)]
 
 
 @asynccontextmanager

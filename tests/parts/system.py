@@ -282,6 +282,7 @@ async def served(
             "FLY_API_URL": fly.url,
             "FLY_API_TOKEN": token,
             "MACHINES_APP_NAME": "jarvis-machines",
+            "MACHINES_ISOLATION": "machine",
             "MACHINES_REGION": "fra",
             "GOLDEN_IMAGE": "registry.fly.io/jarvis-golden:journey",
             "GATEWAY_ENV": "journey",

@@ -1,6 +1,7 @@
 """Fly's JSON in and out."""
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioner.fly.machine import (
+    flycast_of,
     go_duration,
     machine_body,
     machine_of,
@@ -108,6 +110,31 @@ def test_a_machine_is_made_private_suspendable_and_lasting():
             "auto_destroy": False,
         },
     }
+
+
+def test_with_a_private_address_one_port_is_offered_that_fly_neither_wakes_nor_stops():
+    """Bytes pass Fly Proxy as they are: a handler would read and rewrite heads."""
+    config = machine_body(replace(SPEC, service_port=8080))["config"]
+    (service,) = config["services"]
+    assert (service["protocol"], service["internal_port"]) == ("tcp", 8080)
+    assert service["ports"] == [{"port": 8080, "handlers": []}]
+    assert (service["autostart"], service["autostop"]) == (False, "off")
+
+
+@pytest.mark.parametrize(
+    ("answer", "address"),
+    [
+        ({"ips": []}, None),
+        ({"ips": [{"ip": "fdaa:0:1::2", "shared": False}]}, "fdaa:0:1::2"),
+        ({"ips": [{"ip": "66.241.124.7", "shared": True}, {"ip": "2a09:8280:1::1"}, {"ip": "fdaa:9::3"}]}, "fdaa:9::3"),
+        ({"ips": [{"ip": "fdaa:9::3", "egress": True}]}, None),
+        ({"ips": [{"ip": "127.0.0.1:4711"}]}, "127.0.0.1:4711"),
+        ({"ips": [{"ip": "nonsense"}]}, None),
+        ({}, None),
+    ],
+)
+def test_the_private_address_among_all(answer, address):
+    assert flycast_of(answer) == address
 
 
 @pytest.mark.parametrize(
