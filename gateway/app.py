@@ -179,6 +179,7 @@ async def running(
             metrics=metrics,
             limits=rates,
             client_ip_header=settings.client_ip_header,
+            origin=settings.public_url,
         )
         fast = FastGate(
             sessions=room.sessions,

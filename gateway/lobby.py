@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from aiohttp import web
+from cachetools import TTLCache
 
 from gateway.directory import Directory
 from gateway.errors import of_page
@@ -14,7 +15,7 @@ from gateway.pages.view import InstanceView, StepState, StepView, remaining
 from provisioner.clock import Clock, before
 from provisioner.instance import Instance, State, UserId
 from provisioner.lifecycle import Job, Lifecycle, Visitor
-from provisioner.ports import Store, Waiting
+from provisioner.ports import Store, Usual, Waiting
 from provisioner.progress import PROVISION, Progress
 
 BEAT_S: Final = 15.0
@@ -22,6 +23,9 @@ BEAT_S: Final = 15.0
 LOOK_S: Final = 0.5
 """How often a stream looks at the record while another replica does the work."""
 USUAL_FOR_S: Final = 60.0
+RETRY_EVERY_S: Final = 5.0
+WAITS: Final = frozenset({State.PROVISIONING, State.FAILED, State.WAKING})
+"""With these there is something to wait for."""
 
 
 class Lobby:
@@ -44,13 +48,16 @@ class Lobby:
         self._clock = clock
         self._pages = pages
         self._leaving = leaving
-        self._usual: Mapping[tuple[str, str], float] = {}
+        self._usual: Mapping[tuple[str, str], Usual] = {}
         self._usual_until = float("-inf")
+        self._retried: TTLCache[UserId, bool] = TTLCache(10_000, RETRY_EVERY_S, timer=clock.monotonic)
 
     async def view(self, user_id: UserId) -> InstanceView:
         """How far this user's Instance is now."""
+        return await self._view(user_id, self._lifecycle.job(user_id))
+
+    async def _view(self, user_id: UserId, job: Job | None) -> InstanceView:
         usual = await self._usual_times()
-        job = self._lifecycle.job(user_id)
         instance = await self._directory.find(user_id)
         waiting = await self._store.waiting(user_id) if instance and instance.state is State.FAILED else None
         return view_of(instance, job, waiting, usual, self._clock)
@@ -65,8 +72,21 @@ class Lobby:
         return of_page(self._pages.loading(next=target, view=view, diagnostic_id=diagnostic_id))
 
     async def waiting(self, visitor: Visitor, diagnostic_id: str) -> web.Response:
-        """`/welcome/waiting`: for whoever's provisioning failed and is tried again."""
-        return of_page(self._pages.waiting(view=await self.view(visitor.user_id), diagnostic_id=diagnostic_id))
+        """`/welcome/waiting`: for whoever's provisioning failed and is tried again. Who need not wait is sent in."""
+        view = await self.machine(visitor.user_id)
+        if view is None or view.state not in WAITS:
+            return to("/")
+        return of_page(self._pages.waiting(view=view, diagnostic_id=diagnostic_id))
+
+    def retry(self, visitor: Visitor, next_path: str) -> web.Response:
+        """POST `/_gateway/retry`: another attempt at once, whenever the queue would make it, and on to `next_path`.
+
+        Pressed again and again it begins one every RETRY_EVERY_S.
+        """
+        if visitor.user_id not in self._retried:
+            self._retried[visitor.user_id] = True
+            self._lifecycle.begin(visitor, force=True)
+        return to(next_path)
 
     async def instance(self, visitor: Visitor) -> web.Response:
         """`/_gateway/instance`: the view as JSON."""
@@ -84,10 +104,14 @@ class Lobby:
         )
         await response.prepare(request)
         shown, beat = "", self._clock.monotonic() + BEAT_S
+        job: Job | None = None
         try:
             while True:
-                job = self._lifecycle.job(visitor.user_id)
-                view = await self.view(visitor.user_id)
+                watched, job = job, self._lifecycle.job(visitor.user_id)
+                gone = watched if job is None and watched is not None and watched.progress.error else None
+                view = await self._view(
+                    visitor.user_id, job or gone
+                )  # of one that failed, why: it is kept nowhere else
                 told = json.dumps(view.as_json(), separators=(",", ":"))
                 if told != shown:
                     await response.write(b"event: instance\ndata: " + told.encode() + b"\n\n")
@@ -114,30 +138,30 @@ class Lobby:
             finally:
                 changed.cancel()
 
-    async def _usual_times(self) -> Mapping[tuple[str, str], float]:
+    async def _usual_times(self) -> Mapping[tuple[str, str], Usual]:
         if self._clock.monotonic() >= self._usual_until:
             self._usual_until = self._clock.monotonic() + USUAL_FOR_S
             self._usual = await self._store.usual()
         return self._usual
 
 
+def to(path: str) -> web.Response:
+    """303 to a path of ours, never kept."""
+    return web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
+
+
 def view_of(
     instance: Instance | None,
     job: Job | None,
     waiting: Waiting | None,
-    usual: Mapping[tuple[str, str], float],
+    usual: Mapping[tuple[str, str], Usual],
     clock: Clock,
 ) -> InstanceView:
     """What the owner may see, from what this replica does and what the record says."""
     if job is not None:
         progress = job.progress
         steps = tuple(
-            StepView(
-                name=step.name,
-                state=StepState(step.state),
-                took_s=step.took_s,
-                usual_s=usual.get((progress.path, step.name)),
-            )
+            _step(step.name, StepState(step.state), usual.get((progress.path, step.name)), took_s=step.took_s)
             for step in progress.steps()
         )
         return InstanceView(
@@ -146,19 +170,26 @@ def view_of(
             since=progress.since,
             eta_s=remaining(steps),
             attempt=progress.attempt,
-            error=progress.error,
+            attempts=progress.attempts,
+            error=progress.error or progress.cause,
         )
     state = State.PROVISIONING if instance is None else instance.state
     done = StepState.DONE if state is State.ACTIVE else StepState.WAITING
     return InstanceView(
         state=state,
-        steps=tuple(StepView(name=name, state=done, usual_s=usual.get(("provision", name))) for name in PROVISION),
+        steps=tuple(_step(name, done, usual.get(("provision", name))) for name in PROVISION),
         since=clock.now() if instance is None else instance.state_since,
         eta_s=None if waiting is None else max(0.0, (waiting.next_retry_at - clock.now()).total_seconds()),
         attempt=1 if waiting is None else waiting.retry_count + 2,
         place=None if waiting is None else waiting.place,
         error=None if waiting is None else waiting.error,
     )
+
+
+def _step(name: str, state: StepState, usual: Usual | None, *, took_s: float | None = None) -> StepView:
+    if usual is None:
+        return StepView(name=name, state=state, took_s=took_s)
+    return StepView(name=name, state=state, took_s=took_s, usual_s=usual.median_s, slow_s=usual.p95_s)
 
 
 def _shown_state(instance: Instance | None, progress: Progress) -> State:

@@ -23,6 +23,8 @@ from gateway.request import Kind, client_ip, is_reserved, kind_of, wants_root_wo
 from gateway.session.failures import WORDS
 from gateway.session.failures import kind_of as failure_in
 from gateway.session.identity import Identity, NotSignedIn
+from gateway.session.next import safe_next
+from gateway.session.origin import check_origin
 from gateway.session.personal import Scope
 from gateway.session.sessions import Sessions
 from gateway.session.signin import SignIn
@@ -52,7 +54,10 @@ class Public:
         metrics: Metrics,
         limits: RateLimits,
         client_ip_header: str,
+        origin: str,
     ) -> None:
+        """`origin` is the public one: what is asked of us by a form comes from there."""
+        self._origin = origin
         self._sessions = sessions
         self._account = account
         self._gate = gate
@@ -66,6 +71,7 @@ class Public:
             ("GET", "/auth/callback"): signin.callback,
             ("POST", "/auth/logout"): signin.logout,
             ("GET", WAITING_ROOM): self._waiting,
+            ("POST", "/_gateway/retry"): self._retry,
             ("GET", "/_gateway/instance"): self._instance,
             ("GET", "/_gateway/events"): self._events,
             ("GET", "/_gateway/healthz"): health.alive,
@@ -158,6 +164,14 @@ class Public:
 
     async def _waiting(self, request: web.BaseRequest) -> web.Response:
         return await self._lobby.waiting(await self._visitor(request), _diagnostic_id())
+
+    async def _retry(self, request: web.BaseRequest) -> web.Response:
+        check_origin(request.headers, self._origin)
+        identity = await self._identity(request)
+        identity.require(Scope.APP)
+        return self._lobby.retry(
+            Visitor(identity.user_id, identity.email), safe_next(request.rel_url.query.get("next"))
+        )
 
     async def _instance(self, request: web.BaseRequest) -> web.Response:
         return await self._lobby.instance(await self._visitor(request))

@@ -41,6 +41,7 @@ class BringUp:
         self._parts = parts
         self._lease = lease
         self._progress = progress
+        progress.attempts = ATTEMPTS
         self._actor = actor
         self._deadline = parts.clock.monotonic() + parts.settings.bring_up_within.total_seconds()
         self._silent_since: float | None = None
@@ -59,7 +60,7 @@ class BringUp:
                     raise
                 log.warning("bring_up_stumbled", user_id=str(instance.user_id), attempt=attempt, error=str(fault))
                 await self._parts.clock.sleep(wait)
-                self._progress.again()
+                self._progress.again(fault.words)
                 instance = await self._parts.store.record(self._lease)
         raise AssertionError("unreachable")  # pragma: no cover
 

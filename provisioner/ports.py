@@ -160,6 +160,14 @@ class Waiting:
     place: int
 
 
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """How long a step took lately, in seconds: half of the runs needed at most `median_s`, 95 of 100 `p95_s`."""
+
+    median_s: float
+    p95_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Touch:
     """A user's latest activity."""
@@ -265,8 +273,8 @@ class Store(Protocol):
     async def journal(self, instance_id: UUID, *, path: str, steps: Mapping[str, float]) -> None:
         """Remember how long each named step of a `path` ("provision", "resume", "start") took, in seconds."""
 
-    async def usual(self) -> Mapping[tuple[str, str], float]:
-        """Median seconds by (path, step) over the latest 200 of each path."""
+    async def usual(self) -> Mapping[tuple[str, str], Usual]:
+        """By (path, step), over the latest 200 of each path."""
 
     def changes(self) -> AsyncGenerator[UserId | None, None]:
         """Every user whose Instance changed, from any replica, until the iterator is closed.

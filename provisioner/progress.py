@@ -31,6 +31,10 @@ class Progress:
     def __init__(self, path: str, names: Sequence[str], clock: Clock) -> None:
         self.path = path
         self.attempt = 1
+        self.attempts: int | None = None
+        """After so many tries this bring-up gives up; None while nobody said."""
+        self.cause: str | None = None
+        """Why the attempt before this one came to nothing, written for the user."""
         self.finished = False
         self.error: str | None = None
         self._names = tuple(names)
@@ -76,9 +80,12 @@ class Progress:
         self.error, self.finished = error, True
         self._tell()
 
-    def again(self) -> None:
-        """Another attempt begins. Steps stay where they are: to a watcher nothing goes back."""
+    def again(self, cause: str) -> None:
+        """Another attempt begins, because of `cause`, written for the user. Steps stay where they are: to a watcher
+        nothing goes back.
+        """
         self.attempt += 1
+        self.cause = cause
         self._tell()
 
     def steps(self) -> list[Step]:

@@ -81,7 +81,9 @@ class Pages:
         self._plans = tuple(plans)
         # The bytes between the tags never change, so a hash does what a nonce would, without a random number per page.
         self._still = _headers(f"style-src {_hash(style)}")
-        self._live = _headers(f"style-src {_hash(style)}; script-src {_hash(script)}; connect-src 'self'")
+        live = _headers(f"style-src {_hash(style)}; script-src {_hash(script)}; connect-src 'self'")
+        # Under no-referrer a browser sends `Origin: null` with a form, and whoever takes one asks where it comes from.
+        self._going = live | {"Referrer-Policy": "same-origin"}
 
     def landing(self, *, error: str | None, signed_out: bool = False) -> Page:
         """`/` for a stranger. `error` says in our words why signing in failed; never text from a query."""
@@ -93,14 +95,12 @@ class Pages:
         `next` is that URL, path and query, for whoever presses a button.
         """
         wait = 1 if view.eta_s is None else max(1, min(math.ceil(view.eta_s), _RETRY_AFTER_MOST_S))
-        headers = self._live | {"Retry-After": str(wait)}
+        headers = self._going | {"Retry-After": str(wait)}
         return self._on_the_way("loading.html", 503, headers, _local(next), "", view, diagnostic_id)
 
     def waiting(self, *, view: InstanceView, diagnostic_id: str | None = None) -> Page:
         """200 at `/welcome/waiting`: in line, or failed and being tried again. Goes on to `/` when ready."""
-        # Under no-referrer a browser sends `Origin: null` with the form, and signing out asks where a POST comes from.
-        headers = self._live | {"Referrer-Policy": "same-origin"}
-        return self._on_the_way("waiting.html", 200, headers, "/", "/", view, diagnostic_id)
+        return self._on_the_way("waiting.html", 200, self._going, "/", "/", view, diagnostic_id)
 
     def failure(
         self,

@@ -29,8 +29,9 @@ UNKNOWN_USUAL_S: Final = 1.0
 """Weight in the bar of a step whose usual time we have not learnt yet, in seconds."""
 
 SLOW_FACTOR: Final = 2.0
-SLOW_BY_S: Final = 1.0
-"""A step is slow past twice its usual time, but not before it is late by a second that a person would feel."""
+SLOW_BY_S: Final = 0.5
+"""A step is slow when it takes longer than 95 of 100 did (twice the median as long as we cannot tell), but not before
+it is late by what a person feels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,9 @@ class StepView:
     took_s: float | None = None
     """Duration of a finished step, time so far of a running one, None before it began."""
     usual_s: float | None = None
-    """Its median over recent wakes; None while we know too few."""
+    """Its median over recent wakes; None while we know none."""
+    slow_s: float | None = None
+    """What 95 of 100 recent wakes kept within."""
 
     def __post_init__(self) -> None:
         if self.name not in STEP_NAMES:
@@ -60,10 +63,12 @@ class InstanceView:
     eta_s: float | None = None
     """Seconds still to go, of a failed one until the next attempt; None when we cannot honestly say."""
     attempt: int = 1
+    attempts: int | None = None
+    """How many there will be at most before we stop trying by ourselves; None if nobody can say."""
     place: int | None = None
     """Place in line, 1 being next; None when not queued."""
     error: str | None = None
-    """Why the last attempt failed, in words for the owner; never an exception's text."""
+    """Why the attempt before this one failed, or the last one, in words for the owner; never an exception's text."""
 
     @property
     def ready(self) -> bool:
@@ -76,12 +81,19 @@ class InstanceView:
             "state": self.state.value,
             "ready": self.ready,
             "steps": [
-                {"name": s.name, "state": s.state.value, "took_s": _ms(s.took_s), "usual_s": _ms(s.usual_s)}
+                {
+                    "name": s.name,
+                    "state": s.state.value,
+                    "took_s": _ms(s.took_s),
+                    "usual_s": _ms(s.usual_s),
+                    "slow_s": _ms(s.slow_s),
+                }
                 for s in self.steps
             ],
             "since": self.since.isoformat(timespec="milliseconds"),
             "eta_s": _ms(self.eta_s),
             "attempt": self.attempt,
+            "attempts": self.attempts,
             "place": self.place,
             "error": self.error,
         }
@@ -118,7 +130,7 @@ def slow(steps: Sequence[StepView]) -> bool:
     return any(
         s.state is StepState.RUNNING
         and s.usual_s is not None
-        and (s.took_s or 0.0) > max(s.usual_s * SLOW_FACTOR, s.usual_s + SLOW_BY_S)
+        and (s.took_s or 0.0) > max(s.usual_s * SLOW_FACTOR if s.slow_s is None else s.slow_s, s.usual_s + SLOW_BY_S)
         for s in steps
     )
 

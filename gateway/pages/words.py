@@ -29,6 +29,7 @@ SAY: Final = {
     "begin": "Getting your Jarvis ready.",
     "slow": "This is slower than usual. Still trying.",
     "attempt": "This is attempt {n}.",
+    "attempt_of": "This is attempt {n} of {of}.",
     "place": "You are number {n} in line. Reloading keeps your place.",
     "next": "You are next in line. Reloading keeps your place.",
     "ready": "Ready. Opening your Jarvis.",
@@ -36,13 +37,14 @@ SAY: Final = {
     "lost": "The connection to us was lost. Trying again.",
     "stopped": "This page has stopped waiting. Your machine carries on without it.",
     "loop": "Your Jarvis says it is ready, but this page came back. Open it yourself when you like.",
-    "again": "Try again",
+    "again": "Try again now",
+    "asleep": "Your machine did not come up, though we tried several times.",
     "go_on": "Go on waiting",
     "open": "Open Jarvis",
     "copied": "Copied",
     "ready_title": "Ready: your Jarvis",
 }
-"""The other sentences; the open page uses the same ones. `{n}` is a number."""
+"""The other sentences; the open page uses the same ones. `{n}` and `{of}` are numbers."""
 
 HEADINGS: Final = {
     "queued": "You have a place in line",
@@ -85,4 +87,9 @@ def sentence(view: InstanceView) -> str:
     said = STEP_WORDS[running[-1].name].now if running else SAY["begin"]
     if slow(view.steps):
         said = SAY["slow"]
-    return f"{said} {SAY['attempt'].format(n=view.attempt)}" if view.attempt > 1 else said
+    return f"{said} {_attempt(view)} {view.error or ''}".strip() if view.attempt > 1 else said
+
+
+def _attempt(view: InstanceView) -> str:
+    of = view.attempts if view.attempts is not None and view.attempts >= view.attempt else None
+    return SAY["attempt" if of is None else "attempt_of"].format(n=view.attempt, of=of)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from provisioner.audit import Entry
 from provisioner.instance import UserId
+from provisioner.ports import Usual
 from provisioner.store import audit
 from provisioner.store.database import Tables, queries
 
@@ -27,9 +28,9 @@ class Journal(Tables):
             now=self._clock.now(),
         )
 
-    async def usual(self) -> Mapping[tuple[str, str], float]:
+    async def usual(self) -> Mapping[tuple[str, str], Usual]:
         rows = _queries.usual_step_times(self._pool)
-        return {(row["path"], row["step"]): row["took_s"] async for row in rows}
+        return {(row["path"], row["step"]): Usual(row["median_s"], row["p95_s"]) async for row in rows}
 
     async def append_audit(
         self, actor: str, action: str, user_id: UserId | None, detail: Mapping[str, object] | None = None

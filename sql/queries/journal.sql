@@ -11,12 +11,14 @@ where path = :path and at < (
 );
 
 -- name: usual_step_times()
--- The median by path and step over the latest 200 runs of each path.
+-- The median and the 95th percentile by path and step over the latest 200 runs of each path.
 with runs as (
   select path, step, took_s, dense_rank() over (partition by path order by at desc, instance_id) as run
   from gateway.step_times
 )
-select path, step, percentile_cont(0.5) within group (order by took_s) as took_s
+select path, step,
+  percentile_cont(0.5) within group (order by took_s) as median_s,
+  percentile_cont(0.95) within group (order by took_s) as p95_s
 from runs
 where run <= 200
 group by path, step;

@@ -149,6 +149,36 @@ async def test_no_room_at_fly_leads_to_the_waiting_room_and_in_by_itself(
     assert len(await counter.volumes(ada.email)) == 1
 
 
+async def test_i_may_ask_for_the_next_attempt_myself(impatient: System, counter: Operator, visit: Visit) -> None:
+    """However far away the queue's next attempt is, and only by a page of this very origin; nobody else can ask."""
+    ada = await visit("ada", at=impatient, next_path="/_gateway/instance")
+    await counter.fault("create_machine", {"kind": "capacity", "scope": "region"}, times=None)
+
+    async def failed() -> bool:
+        return (await ada.http.get("/", headers=PAGE)).url.path == "/welcome/waiting"
+
+    await until(failed, within=30)
+    await counter.rows.execute("update public.provisioning_queue set next_retry_at = now() + interval '1 day'")
+    await counter.heal()
+    for headers in ({**PAGE, "Origin": "http://evil.example"}, PAGE, {**FETCH, "Sec-Fetch-Site": "cross-site"}):
+        assert (await ada.http.post("/_gateway/retry", headers=headers)).status_code == 403
+    assert (await ada.progress())["state"] == "failed"
+    asked = await ada.http.post(
+        "/_gateway/retry",
+        params={"next": "/env?a=1"},
+        headers={**PAGE, "Origin": impatient.public},
+        follow_redirects=False,
+    )
+    assert (asked.status_code, asked.headers["Location"]) == (303, "/env?a=1")
+
+    async def in_again() -> bool:
+        return bool((await ada.progress())["ready"])
+
+    await until(in_again, within=30)
+    answer = await ada.http.get("/welcome/waiting", headers=PAGE, follow_redirects=False)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/"), "nothing to wait for"
+
+
 async def arrived(visit: Visit, system: System) -> Visitor:
     """Somebody whose machine runs. Here that takes longer than a request is held."""
     somebody = await visit("ada", at=system, next_path="/_gateway/instance")

@@ -109,7 +109,7 @@ async def test_progress_moves_forward_only() -> None:
     progress.reach("network")
     await clock.advance(seconds=2)
     progress.reach("boot")
-    progress.again()
+    progress.again("No room.")
     assert [(s.name, s.state, s.took_s) for s in progress.steps()] == [
         ("reserve", "done", 1.0),
         ("boot", "done", 0.0),

@@ -6,17 +6,18 @@ import asyncpg
 import pytest
 
 from provisioner.instance import UserId
+from provisioner.ports import Usual
 
 
-async def test_usual_is_the_median_by_path_and_step(store, clock):
+async def test_usual_is_the_median_and_what_nearly_all_keep_by_path_and_step(store, clock):
     for took in (1.0, 9.0, 2.0):
         await store.journal(uuid4(), path="resume", steps={"start": took, "probe": took / 10})
         await clock.advance(seconds=1)
     await store.journal(uuid4(), path="provision", steps={"volume": 4.0})
     assert await store.usual() == {
-        ("resume", "start"): 2.0,
-        ("resume", "probe"): pytest.approx(0.2),
-        ("provision", "volume"): 4.0,
+        ("resume", "start"): Usual(2.0, pytest.approx(8.3)),
+        ("resume", "probe"): Usual(pytest.approx(0.2), pytest.approx(0.83)),
+        ("provision", "volume"): Usual(4.0, 4.0),
     }
 
 
@@ -25,7 +26,7 @@ async def test_only_the_latest_two_hundred_runs_of_a_path_count(store, clock):
     for took in (60.0,) * 150 + (1.0,) * 200:
         await store.journal(uuid4(), path="resume", steps={"start": took})
         await clock.advance(seconds=1)
-    assert await store.usual() == {("resume", "start"): 1.0}
+    assert await store.usual() == {("resume", "start"): Usual(1.0, 1.0)}
 
 
 async def test_nothing_written_yet_is_no_error(store):

@@ -4,7 +4,7 @@
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const rows = el("steps") ? [...el("steps").children] : [];
   const before = first.steps.reduce((sum, step) => sum + (step.took_s || 0), 0);
-  let shown = first, heard = performance.now(), full = el("bar").value, lost = false, over = false;
+  let shown = first, heard = performance.now(), full = el("bar").value, lost = false, over = false, dozing = 0;
   let stream = null, silence = 0, misses = 0;
 
   // --- showing -------------------------------------------------------------------------------------------------
@@ -40,7 +40,7 @@
     text(el("eta"), toGo(view));
     el("card").dataset.state = view.state;
     if (!view.ready) text(el("heading"), document.title = heading(view, headings));
-    el("press").hidden = view.state !== "failed";
+    el("again").hidden = view.state !== "failed";
     speak(lost ? say.lost : sentence(view, say, words));
   }
 
@@ -63,7 +63,19 @@
     if (shown.state === "failed" && old.state !== "failed") el("log").open = true;
     draw();
     if (shown.ready) open();
-    else expect(stream && stream.readyState === 1 ? 3000 : 1000);
+    else if (asleep(told)) doze();
+    else {
+      dozing = 0;
+      expect(stream && stream.readyState === 1 ? 3000 : 1000);
+    }
+  }
+
+  // A replica that has not heard yet of the wake may say so too; who says it twice is believed. A tab that nobody looks
+  // at wakes nothing.
+  function doze() {
+    dozing = dozing || performance.now();
+    if (performance.now() - dozing < 1500 || document.hidden) return expect(800);
+    leave(say.asleep, say.again);
   }
 
   async function poll() {
@@ -98,6 +110,7 @@
   function offer(label) {
     text(el("open"), label);
     el("press").hidden = false;
+    el("again").hidden = true;
     text(el("eta"), "");
   }
 
@@ -112,19 +125,25 @@
     }
   }
 
-  function open() {
+  // Ask for what was asked for: the very URL again, or `go`. After the third time within a minute a person decides.
+  function leave(words, label) {
     end();
     if (looping(openings(false), Date.now())) {
-      speak(say.loop);
-      offer(say.open);
-      return;
+      speak(words);
+      offer(label);
+      return false;
     }
     openings(true);
+    if (go) location.replace(go);
+    else location.reload();
+    return true;
+  }
+
+  function open() {
+    if (!leave(say.loop, say.open)) return;
     el("bar").value = 1;
     document.title = say.ready_title;
     el("icon").href = icon;
-    if (go) location.replace(go);
-    else location.reload();
   }
 
   el("stop").onclick = () => {
@@ -135,6 +154,11 @@
     el("open").focus();
   };
   el("open").onclick = () => { try { sessionStorage.removeItem("jarvis-opened"); } catch {} };
+  if (!go) { // the place within the page is known here alone
+    const here = location.pathname + location.search + location.hash;
+    el("open").href = here;
+    el("again").action = "/_gateway/retry?next=" + encodeURIComponent(here);
+  }
   if (el("copy")) el("copy").onclick = async () => {
     await navigator.clipboard.writeText(el("diagnostic").textContent);
     text(el("copy"), say.copied);

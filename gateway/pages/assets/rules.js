@@ -2,7 +2,7 @@
 // The rules of view.py and words.py for a page that is already open: values in, values out, no DOM.
 
 const RANK = { waiting: 0, running: 1, failed: 2, done: 3 };
-const UNKNOWN_USUAL_S = 1, SLOW_FACTOR = 2, SLOW_BY_S = 1;
+const UNKNOWN_USUAL_S = 1, SLOW_FACTOR = 2, SLOW_BY_S = 0.5;
 
 const weight = (step) => step.usual_s === null ? UNKNOWN_USUAL_S : Math.max(step.usual_s, 0.05);
 const seconds = (value) => (value < 9.95 ? value.toFixed(1) : value.toFixed(0)) + " s";
@@ -23,7 +23,7 @@ function bar(steps, before) {
 }
 
 const slow = (steps) => steps.some((step) => step.state === "running" && step.usual_s !== null
-  && (step.took_s || 0) > Math.max(step.usual_s * SLOW_FACTOR, step.usual_s + SLOW_BY_S));
+  && (step.took_s || 0) > Math.max(step.slow_s ?? step.usual_s * SLOW_FACTOR, step.usual_s + SLOW_BY_S));
 
 // The view `s` seconds later, if nothing else happens.
 function aged(view, s) {
@@ -68,8 +68,14 @@ function sentence(view, say, words) {
   if (place) return place;
   const running = view.steps.filter((step) => step.state === "running").pop();
   const said = slow(view.steps) ? say.slow : running ? words[running.name][1] : say.begin;
-  return view.attempt > 1 ? said + " " + say.attempt.replace("{n}", view.attempt) : said;
+  if (view.attempt < 2) return said;
+  const attempt = view.attempts >= view.attempt ? say.attempt_of.replace("{of}", view.attempts) : say.attempt;
+  return `${said} ${attempt.replace("{n}", view.attempt)} ${view.error || ""}`.trim();
 }
+
+// Nothing happens any more: a wake was given up, and only asking for the Machine again begins another.
+const asleep = (view) => ["suspended", "stopped"].includes(view.state)
+  && !view.steps.some((step) => step.state === "running");
 
 // Whether opening now would be the fourth time within a minute; `times` are the earlier ones, in ms.
 const looping = (times, now) => times.filter((time) => now - time < 60000).length >= 3;

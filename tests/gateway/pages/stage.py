@@ -60,6 +60,8 @@ class Stage:
         self.served: list[str] = []
         """Paths of navigations, in order."""
         self.polls = 0
+        self.retried: list[str | None] = []
+        """Origins of who asked for another attempt."""
         self.never_opens = False
         """Says ready and yet shows the loading page: the loop that a page must notice."""
         self.signed_out = False
@@ -110,6 +112,11 @@ class Stage:
         self.signed_out = request.headers.get("Origin") == self.url
         raise web.HTTPSeeOther("/")
 
+    async def retry(self, request: web.Request) -> web.Response:
+        self.retried.append(request.headers.get("Origin"))
+        self.show(view("network", attempt=2, state=State.PROVISIONING))
+        raise web.HTTPSeeOther(request.query["next"])
+
     async def navigation(self, request: web.Request) -> web.Response:
         self.served.append(request.path_qs)
         if self.page is not None:
@@ -135,6 +142,7 @@ async def staged() -> AsyncIterator[Stage]:
     app.router.add_get("/_gateway/events", stage.events)
     app.router.add_get("/_gateway/instance", stage.instance)
     app.router.add_post("/auth/logout", stage.logout)
+    app.router.add_post("/_gateway/retry", stage.retry)
     app.router.add_get("/{path:.*}", stage.navigation)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
     await runner.setup()

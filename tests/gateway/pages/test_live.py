@@ -158,11 +158,35 @@ async def test_a_failure_says_why_opens_the_log_and_recovers_by_itself(tab: Page
     await tab.goto("/")
     broken = view("network", failed=True, state=State.FAILED, error="Your machine did not answer.")
     await told(tab, stage, broken, "Your machine did not answer.")
-    await expect(tab.get_by_role("link", name="Try again")).to_be_visible()
+    await expect(tab.get_by_role("button", name="Try again now")).to_be_visible()
     await expect(tab.locator("#lines")).to_contain_text("Connecting: failed")
     await told(tab, stage, view("network", attempt=2, state=State.PROVISIONING), "This is attempt 2.")
     assert (await states(tab))[2] == "running"
-    await expect(tab.get_by_role("link", name="Try again")).to_be_hidden()
+    await expect(tab.get_by_role("button", name="Try again now")).to_be_hidden()
+
+
+async def test_i_may_ask_for_another_attempt_and_come_back_to_what_i_wanted(tab: Page, stage: Stage) -> None:
+    """The button asks for one attempt, says where it comes from, and leads back to the very URL."""
+    stage.view = view("network", failed=True, state=State.FAILED, error="Your machine did not answer.")
+    await tab.goto(DEEP)
+    await tab.get_by_role("button", name="Try again now").click()
+    await expect(tab.locator("#say")).to_contain_text("attempt 2")
+    assert tab.url == stage.url + DEEP
+    assert stage.retried == [stage.url]
+    assert stage.served == ["/notes/7?tab=a%20b"] * 2
+
+
+async def test_a_wake_that_was_given_up_is_asked_for_again_and_in_the_end_i_decide(tab: Page, stage: Stage) -> None:
+    """An open page says that it did not work, asks anew by itself, and after three times leaves it to me."""
+    stage.view = view(None, state=State.STOPPED)
+    await tab.goto("/notes")
+    button = tab.get_by_role("link", name="Try again now")
+    await expect(button).to_be_visible(timeout=20_000)
+    assert stage.served == ["/notes"] * 4
+    await expect(tab.locator("#say")).to_contain_text("did not come up")
+    stage.view = ready()
+    await button.click()
+    await expect(tab.locator("h1")).to_have_text("Jarvis at /notes")
 
 
 async def test_the_line_moves(tab: Page, stage: Stage) -> None:

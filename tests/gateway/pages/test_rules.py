@@ -25,6 +25,7 @@ def some_view(chance: random.Random) -> InstanceView:
             state=chance.choice(list(StepState)),
             took_s=chance.choice((None, round(chance.uniform(0, 20), 3) + 0.0004)),
             usual_s=chance.choice((None, round(chance.uniform(0, 9), 3))),
+            slow_s=chance.choice((None, round(chance.uniform(0, 18), 3))),
         )
         for name in names
     ]
@@ -34,6 +35,7 @@ def some_view(chance: random.Random) -> InstanceView:
         since=SINCE + timedelta(seconds=chance.randrange(3)),
         eta_s=chance.choice((None, 0.0, chance.uniform(0, 300))),
         attempt=chance.randrange(1, 4),
+        attempts=chance.choice((None, 2, 5)),
         place=chance.choice((None, None, None, 1, 5)),
         error=chance.choice((None, "No room.")),
     )
@@ -43,7 +45,8 @@ def as_heard(view: InstanceView) -> InstanceView:
     """`view` with the times that the page gets, rounded to milliseconds."""
     told = view.as_json()
     steps = [
-        replace(s, took_s=t["took_s"], usual_s=t["usual_s"]) for s, t in zip(view.steps, told["steps"], strict=True)
+        replace(s, took_s=t["took_s"], usual_s=t["usual_s"], slow_s=t["slow_s"])
+        for s, t in zip(view.steps, told["steps"], strict=True)
     ]
     return replace(view, steps=tuple(steps), eta_s=told["eta_s"])
 
