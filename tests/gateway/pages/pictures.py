@@ -26,7 +26,15 @@ def scenes(stage: Stage) -> dict[str, Page | InstanceView]:
         "landing-signed-out": pages.landing(error=None, signed_out=True),
         "loading": view("app", took=0.4, eta_s=0.6),
         "loading-first": replace(unknown, steps=tuple(replace(s, usual_s=None) for s in unknown.steps)),
-        "loading-slow": view("app", took=4.2, attempt=2, eta_s=3.0),
+        "loading-slow": view(
+            "app",
+            took=4.2,
+            slow=1.8,
+            attempt=2,
+            attempts=5,
+            eta_s=3.0,
+            error="The cloud that runs your machine did not answer in time.",
+        ),
         "loading-failed": view(
             "network", took=8.0, failed=True, state=State.FAILED, error="Your machine did not answer. We try again."
         ),

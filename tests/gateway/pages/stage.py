@@ -19,15 +19,25 @@ SINCE = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def view(
-    at: str | None, *, took: float = 0.0, start: str = "resume", failed: bool = False, **given: Any
+    at: str | None,
+    *,
+    took: float = 0.0,
+    start: str = "resume",
+    failed: bool = False,
+    slow: float = 60.0,
+    **given: Any,
 ) -> InstanceView:
-    """A wake in which `at` is running for `took` seconds and what comes before it is done; None: nothing has begun."""
+    """A wake in which `at` is running for `took` seconds and what comes before it is done; None: nothing has begun.
+
+    Past `slow` seconds a step is called slow: far away, so that no page gets there while a loaded machine tests it.
+    """
     names = ("reserve", start, "network", "app", "open")
     here = names.index(at) if at else -1
     steps = tuple(
         StepView(
             name=name,
             usual_s=USUAL[name],
+            slow_s=slow,
             state=StepState.DONE
             if i < here
             else StepState.WAITING

@@ -63,7 +63,7 @@ async def test_late_and_doubled_news_take_nothing_back(tab: Page, stage: Stage) 
     stage.show(replace(view("network"), since=SINCE - timedelta(minutes=5)))
     await told(tab, stage, view("reserve", attempt=2), "attempt 2")
     assert await states(tab) == before
-    await told(tab, stage, view("app", took=5, attempt=2), "slower than usual")
+    await told(tab, stage, view("app", took=5, slow=2, attempt=2), "slower than usual")
     assert not await tab.evaluate("shrunk")
 
 

@@ -155,9 +155,9 @@ def test_the_page_without_script_shows_the_whole_truth(pages: Pages) -> None:
         (view("resume"), "Waking your Jarvis", "Picking up exactly where you left off."),
         (view("boot", start="boot", state=State.PROVISIONING), "Setting up your Jarvis", "Switching your machine on."),
         (view(None), "Waking your Jarvis", "Getting your Jarvis ready."),
-        (view("app", took=9), "Waking your Jarvis", "This is slower than usual. Still trying."),
+        (view("app", took=9, slow=2), "Waking your Jarvis", "This is slower than usual. Still trying."),
         (
-            view("app", took=9, attempt=2, attempts=5, error="No room."),
+            view("app", took=9, slow=2, attempt=2, attempts=5, error="No room."),
             "Waking your Jarvis",
             "This is slower than usual. Still trying. This is attempt 2 of 5. No room.",
         ),
