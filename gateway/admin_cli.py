@@ -1,7 +1,6 @@
 """`my-jarvis admin …`: the audit log, read straight from the database, and operators, through the admin API."""
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -11,7 +10,8 @@ import asyncpg
 import click
 import httpx
 
-from gateway.admin.people import aware, entry_json
+from gateway.admin.contract import aware
+from gateway.admin.shown import EntryShown
 from provisioner.audit import Broken, Entry, Head
 from provisioner.instance import UserId
 from provisioner.operators import Role
@@ -81,7 +81,7 @@ def list_audit(database_url: str, user: UUID | None, since: datetime | None, lim
     user_id = None if user is None else UserId(user)
     rows = _with_database(database_url, lambda pool: records.latest(pool, user_id=user_id, since=since, limit=limit))
     for entry in reversed(rows):
-        click.echo(json.dumps(entry_json(entry)) if as_json else _line(entry))
+        click.echo(EntryShown.of(entry).model_dump_json() if as_json else _line(entry))
 
 
 @admin.group()

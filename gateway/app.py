@@ -19,7 +19,7 @@ from gateway.account.door import AccountDoor
 from gateway.account.eraser import Eraser
 from gateway.account.origin import AccountHost
 from gateway.activity import Activity
-from gateway.admin.routes import AdminApi
+from gateway.admin.room import admin_room
 from gateway.back import GUARD_PORT, adapters_of, back_of_house
 from gateway.broker import broker_application
 from gateway.directory import Directory
@@ -49,6 +49,7 @@ from gateway.severance import Severance
 from gateway.traffic import OpenTraffic
 from provisioner.clock import Clock, SystemClock
 from provisioner.store.audit import prune
+from provisioner.store.changes import listen
 from provisioner.store.database import queries
 from provisioner.store.operators import OperatorTable
 from provisioner.tasks import Tasks
@@ -193,18 +194,23 @@ async def running(
         )
         lane = Lane(relay, fast.decide, fast.failed) if settings.proxy_lane == "fast" else None
         metrics.watch(held=lambda: places.held, exchanges=lambda: len(relay.live.all()))
-        admin = AdminApi(
+        admin = admin_room(
+            pool=pool,
+            queries=queries("admin"),
             store=store,
+            news=partial(listen, dsn, "audit_written", clock),
             lifecycle=lifecycle,
             clock=clock,
             metrics=metrics,
             operators=OperatorTable(pool, clock),
-            trail=store,
+            signups=room.admissions,
             token=settings.admin_token.get_secret_value(),
             open_metrics=settings.open_metrics,
-            signups=room.admissions,
+            master_keys=settings.gateway_master_keys,
         )
-        await enter(_application(admin.application(), sockets["admin"]))
+        for name, work in admin.loops.items():
+            in_background(name, work())
+        await enter(_application(admin.api.application(), sockets["admin"]))
         await enter(_application(broker_application(), sockets["broker"]))
         await enter(_front(Front(public.handle, limits, lane=lane), sockets["public"], relay, health))
         where = {name: url_of(bound) for name, bound in sockets.items()}

@@ -1,16 +1,10 @@
-"""What an operator asked for, read; and why it cannot be had."""
+"""What cannot be had from the admin API, as an answer."""
 
-from collections.abc import Callable
-from typing import Final, TypeVar
-
-from aiohttp import web
+from typing import Final
 
 from gateway.errors import Answer
 
 PAGE_MOST: Final = 1000
-
-T = TypeVar("T")
-D = TypeVar("D")
 
 
 class Refused(Exception):
@@ -19,14 +13,3 @@ class Refused(Exception):
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.title)
         self.answer = answer
-
-
-def query(request: web.Request, name: str, parse: Callable[[str], T], default: D) -> T | D:
-    """The query's value of `name`. Raises Refused if `parse` raises ValueError."""
-    text = request.query.get(name)
-    if text is None:
-        return default
-    try:
-        return parse(text)
-    except ValueError:
-        raise Refused(Answer(400, f"Bad {name}", f"`{name}` cannot be read.")) from None

@@ -1,6 +1,8 @@
 """The way into the admin listener: who shows a token, may they do this, and it is written down before it is done."""
 
 import hmac
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -25,6 +27,8 @@ BOOTSTRAP: Final = Operator(name="admin", role=Role.OWNER)
 LOOKING_S: Final = 60.0
 """The same operator reading the same again within so many seconds is still the same look, and one row."""
 CALLER: Final[web.RequestKey[Operator]] = web.RequestKey("operator", Operator)
+STILL: Final[web.RequestKey[Callable[[], Awaitable[bool]]]] = web.RequestKey("still")
+"""Whether what was shown still opens the door: for answers that go on for long."""
 
 _NOWHERE: Final = Rule(Role.VIEWER, audited=False)
 
@@ -60,9 +64,14 @@ class Doorkeeper:
             if rule.audited:
                 await self._write_down(request, route, caller, "admin_read" if route[0] == "GET" else "admin_asked")
             request[CALLER] = caller
+            still: Callable[[], Awaitable[bool]] = partial(self._still, request)
+            request[STILL] = still
             return await handler(request)
 
         return check
+
+    async def _still(self, request: web.Request) -> bool:
+        return await self._caller(request.headers.get("Authorization", "")) is not None
 
     async def _caller(self, authorization: str) -> Operator | None:
         scheme, _, shown = authorization.partition(" ")

@@ -22,6 +22,8 @@ METRICS: Final = ("GET", "/metrics")
 RULES: Final[dict[tuple[str, str], Rule]] = {
     HEALTH: Rule(None, audited=False),
     METRICS: Rule(Role.VIEWER, audited=False),
+    ("GET", "/v1/openapi.json"): Rule(Role.VIEWER, audited=False),
+    ("GET", "/v1/events"): Rule(Role.VIEWER),
     ("GET", "/v1/instances"): Rule(Role.VIEWER),
     ("GET", "/v1/instances/{user_id}"): Rule(Role.VIEWER),
     ("POST", "/v1/instances/{user_id}/{action}"): Rule(Role.OPERATOR),

@@ -4,20 +4,20 @@
 who is in: their sessions and tokens end, their Machine and data stay.
 """
 
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
-from aiohttp import web
+from pydantic import Field
 
-from gateway.admin.ask import PAGE_MOST, Refused, query
-from gateway.admin.guard import CALLER
+from gateway.admin.ask import Refused
+from gateway.admin.contract import Ask, Call, ForUser, Limit, Operation, Operations
+from gateway.admin.shown import SignupShown, SignupsPage
 from gateway.errors import Answer
 from gateway.session.admissions import Signup, Standing
 from provisioner.instance import UserId
 
 VERDICTS: Final = {"admit": Standing.ADMITTED, "refuse": Standing.REFUSED, "suspend": Standing.SUSPENDED}
 UNKNOWN: Final = Answer(404, "No such sign-up", "Nobody with this id has asked to come in.")
-BAD_ID: Final = Answer(400, "Not a user id", "The user id in the path has to be a UUID.")
 
 
 class Signups(Protocol):
@@ -28,30 +28,54 @@ class Signups(Protocol):
     async def decide(self, user_id: UserId, standing: Standing, *, by: str) -> Signup | None: ...
 
 
+class AskSignups(Ask):
+    status: Standing | None = Field(None, description="Only those of this standing.")
+    after: UUID | None = Field(None, description="`next` of the page before.")
+    limit: Limit = 100
+
+
+class AskVerdict(ForUser):
+    verdict: Literal["admit", "refuse", "suspend"]
+
+
 class SignupDesk:
     """Handlers of `/v1/signups`."""
 
     def __init__(self, signups: Signups) -> None:
         self._signups = signups
 
-    async def page(self, request: web.Request) -> web.Response:
-        """`?status=&after=<user id>&limit=`, first come first; `next` is the `after` of the following page."""
-        status = query(request, "status", Standing, None)
-        after = query(request, "after", lambda text: UserId(UUID(text)), None)
-        limit = query(request, "limit", int, 100)
-        if not 1 <= limit <= PAGE_MOST:
-            raise Refused(Answer(400, "Bad limit", f"`limit` has to be between 1 and {PAGE_MOST}."))
-        found = await self._signups.page(status=status, after=after, limit=limit)
-        more = str(found[-1].user_id) if len(found) == limit else None
-        return web.json_response({"signups": [each.as_json() for each in found], "next": more})
+    def operations(self) -> Operations:
+        return (
+            Operation(
+                method="GET",
+                path="/v1/signups",
+                name="listSignups",
+                summary="Who asked to come in, first come first.",
+                run=self.page,
+                ask=AskSignups,
+                gives=SignupsPage,
+            ),
+            Operation(
+                method="POST",
+                path="/v1/signups/{user_id}/{verdict}",
+                name="decideSignup",
+                summary="Admit, refuse, or suspend who is in: their sessions end, their Machine and data stay.",
+                run=self.decide,
+                ask=AskVerdict,
+                gives=SignupShown,
+                refuses=(UNKNOWN,),
+            ),
+        )
 
-    async def decide(self, request: web.Request) -> web.Response:
-        try:
-            user_id = UserId(UUID(request.match_info["user_id"]))
-        except ValueError:
-            raise Refused(BAD_ID) from None
-        standing = VERDICTS[request.match_info["verdict"]]
-        decided = await self._signups.decide(user_id, standing, by=request[CALLER].actor)
+    async def page(self, call: Call[AskSignups, None]) -> SignupsPage:
+        ask = call.ask
+        after = None if ask.after is None else UserId(ask.after)
+        found = await self._signups.page(status=ask.status, after=after, limit=ask.limit)
+        more = str(found[-1].user_id) if len(found) == ask.limit else None
+        return SignupsPage(signups=[SignupShown.of(each) for each in found], next=more)
+
+    async def decide(self, call: Call[AskVerdict, None]) -> SignupShown:
+        decided = await self._signups.decide(call.ask.user, VERDICTS[call.ask.verdict], by=call.caller.actor)
         if decided is None:
             raise Refused(UNKNOWN)
-        return web.json_response(decided.as_json())
+        return SignupShown.of(decided)

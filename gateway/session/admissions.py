@@ -83,16 +83,6 @@ class Signup:
     decided_at: datetime | None
     decided_by: str | None
 
-    def as_json(self) -> dict[str, str | None]:
-        return {
-            "user_id": str(self.user_id),
-            "email": self.email,
-            "status": self.status.value,
-            "created_at": self.created_at.isoformat(),
-            "decided_at": None if self.decided_at is None else self.decided_at.isoformat(),
-            "decided_by": self.decided_by,
-        }
-
 
 class Admissions:
     """The list of who asked to come in, and the memory of who may."""

@@ -43,6 +43,17 @@ async def latest(
     return [_entry(row) async for row in rows]
 
 
+async def following(pool: Any, after: int, *, limit: int) -> Sequence[Entry]:
+    """Rows behind number `after`, in order."""
+    return [_entry(row) async for row in _queries.audit_entries(pool, after=after, most=limit)]
+
+
+async def last(pool: Any) -> int:
+    """The number of the last row, 0 if there is none."""
+    row = await _queries.audit_head(pool)
+    return int(row["id"])
+
+
 async def prune(pool: Any, *, audit_before: datetime, step_times_before: datetime) -> int:
     """Drop what is older; how many audit rows went. The database refuses an `audit_before` of the last 30 days."""
     await _queries.prune_step_times(pool, older_than=step_times_before)

@@ -143,6 +143,34 @@ class Instances(Tables):
         rows = _queries.asleep_instances(self._pool, before=before, most=limit)
         return [_instance(row) async for row in rows]
 
+    async def search(
+        self,
+        *,
+        state: State | None,
+        region: str | None,
+        word: str | None,
+        sort: str,
+        descending: bool,
+        after: tuple[str, UUID] | None,
+        limit: int,
+    ) -> Sequence[tuple[str, Instance]]:
+        """Instances with the text they are sorted by; `after` is the last such pair of the page before.
+
+        `word` is part of the address, the beginning of the user's id, or all of an Instance's or a Machine's name.
+        """
+        rows = _queries.search_instances(
+            self._pool,
+            state=state,
+            region=region,
+            word=word,
+            sort=sort,
+            descending=descending,
+            after_key=None if after is None else after[0],
+            after_id=None if after is None else after[1],
+            most=limit,
+        )
+        return [(row["sort_key"], _instance(row)) async for row in rows]
+
     async def unfinished(self, *, limit: int) -> Sequence[Instance]:
         rows = _queries.unfinished_instances(self._pool, now=self._clock.now(), most=limit)
         return [_instance(row) async for row in rows]

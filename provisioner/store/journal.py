@@ -55,3 +55,11 @@ class Journal(Tables):
     ) -> Sequence[Entry]:
         """See `provisioner.audit.Trail`."""
         return await audit.latest(self._pool, user_id=user_id, since=since, before=before, limit=limit)
+
+    async def following_audit(self, after: int, *, limit: int) -> Sequence[Entry]:
+        """Rows behind number `after`, in order."""
+        return await audit.following(self._pool, after, limit=limit)
+
+    async def last_audit(self) -> int:
+        """The number of the last row, 0 if there is none."""
+        return await audit.last(self._pool)

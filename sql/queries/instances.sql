@@ -146,3 +146,35 @@ where i.state in ('provisioning', 'draining', 'suspending', 'stopping', 'waking'
   )
 order by i.state_since
 limit :most;
+
+-- name: search_instances(state, region, word, sort, descending, after_key, after_id, most)
+-- In the order of a text made of the wanted column, and of user_id among equals; the last row's pair is where the
+-- following page goes on, and stays good when that row is gone.
+with keyed as (
+  select i.*, case :sort::text
+    when 'email' then lower(i.email)
+    when 'state' then i.state
+    when 'region' then i.region
+    when 'last_active' then to_char(i.last_active at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US')
+    when 'state_since' then to_char(i.state_since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US')
+    when 'created_at' then to_char(i.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US')
+    else i.user_id::text
+  end collate "C" as sort_key
+  from public.user_instances i
+  where (:state::text is null or i.state = :state)
+    and (:region::text is null or i.region = :region)
+    and (
+      :word::text is null or position(lower(:word) in lower(i.email)) > 0 or starts_with(i.user_id::text, lower(:word))
+      or i.machine_id = :word or i.machine_name = :word or i.id::text = lower(:word)
+    )
+)
+select * from keyed
+where :after_key::text is null
+  or (not :descending::boolean and (sort_key, user_id) > (:after_key::text collate "C", :after_id::uuid))
+  or (:descending::boolean and (sort_key, user_id) < (:after_key::text collate "C", :after_id::uuid))
+order by
+  case when not :descending::boolean then sort_key end,
+  case when not :descending::boolean then user_id end,
+  case when :descending::boolean then sort_key end desc,
+  case when :descending::boolean then user_id end desc
+limit :most;

@@ -1,16 +1,21 @@
 """The operator's door: nobody in without the token, every action answers when it is done, bad input is told."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from gateway.admin.routes import AdminApi
+from gateway.admin.room import admin_room
 from gateway.observe import Metrics
 from gateway.session.admissions import Admissions, Rules
 from localcloud.database import Database
+from provisioner.store.changes import listen
+from provisioner.store.database import queries
 from provisioner.store.operators import OperatorTable
+from provisioner.tasks import Tasks
 from tests.parts.back import Back, back_of_house, somebody
 
 TOKEN = "an-admin-token-of-enough-length"
@@ -24,18 +29,32 @@ async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
 
 
 def listener(back: Back, *, open_metrics: bool = False) -> TestServer:
-    api = AdminApi(
+    """The admin application as the gateway puts it together, with its loops beside it."""
+    clock = back.parts.clock
+    room = admin_room(
+        pool=back.pool,
+        queries=queries("admin"),
         store=back.store,
+        news=partial(listen, back.database.dsn, "audit_written", clock),
         lifecycle=back.lifecycle,
-        clock=back.parts.clock,
+        clock=clock,
         metrics=Metrics(),
-        operators=OperatorTable(back.pool, back.parts.clock),
-        trail=back.store,
+        operators=OperatorTable(back.pool, clock),
+        signups=Admissions(back.pool, clock, Rules()),
         token=TOKEN,
         open_metrics=open_metrics,
-        signups=Admissions(back.pool, back.parts.clock, Rules()),
+        master_keys={"k1": b"k" * 32},
     )
-    return TestServer(api.application())
+    application = room.api.application()
+
+    async def loops(_: web.Application) -> AsyncIterator[None]:
+        async with Tasks() as tasks:
+            for name, work in room.loops.items():
+                tasks.begin(work(), name=name)
+            yield
+
+    application.cleanup_ctx.append(loops)
+    return TestServer(application)
 
 
 @pytest.fixture

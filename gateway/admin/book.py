@@ -1,0 +1,45 @@
+"""What the admin room keeps in, and asks of, Postgres."""
+
+from datetime import datetime
+from typing import Any
+
+from gateway.admin.keys import Claim, Kept
+from provisioner.clock import Clock
+
+
+class AdminBook:
+    """`gateway.admin.keys.Keys`, on record."""
+
+    def __init__(self, pool: Any, queries: Any, clock: Clock) -> None:
+        """`queries`: those of sql/queries/admin.sql."""
+        self._pool, self._queries, self._clock = pool, queries, clock
+
+    async def claim(self, caller: str, key: str, asked: bytes, *, given_up: datetime, expired: datetime) -> Claim:
+        row = None
+        while row is None:
+            row = await self._queries.claim_key(
+                self._pool,
+                caller=caller,
+                key=key,
+                asked=asked,
+                now=self._clock.now(),
+                given_up=given_up,
+                expired=expired,
+            )
+        kept = None
+        if row["status"] is not None:
+            kept = Kept(status=row["status"], content_type=row["content_type"], sealed=bytes(row["sealed"]))
+        return Claim(ours=row["ours"], asked=bytes(row["asked"]), kept=kept)
+
+    async def keep(self, caller: str, key: str, kept: Kept) -> None:
+        await self._queries.keep_answer(
+            self._pool,
+            caller=caller,
+            key=key,
+            status=kept.status,
+            content_type=kept.content_type,
+            sealed=kept.sealed,
+        )
+
+    async def release(self, caller: str, key: str) -> None:
+        await self._queries.release_key(self._pool, caller=caller, key=key)
