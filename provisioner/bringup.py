@@ -146,7 +146,9 @@ class BringUp:
                 instance.app_name, name=name, region=instance.region, size_gb=plan.volume_gb, guest=plan.guest
             )
         )
-        return await self._parts.store.record(self._lease, volume_id=volume.id, region=volume.region)
+        return await self._parts.store.record(
+            self._lease, volume_id=volume.id, region=volume.region, volume_gb=volume.size_gb or None
+        )
 
     async def _make_machine(self, instance: Instance) -> tuple[Instance, Machine]:
         self._progress.reach(self._progress.machine)
@@ -171,7 +173,9 @@ class BringUp:
         )
         machine = await self._parts.cloud.create_machine(instance.app_name, spec)
         where = _where(instance, machine)
-        instance = await self._parts.store.record(self._lease, machine_id=machine.id, private_ip=where)
+        instance = await self._parts.store.record(
+            self._lease, machine_id=machine.id, private_ip=where, guest=machine.guest or spec.guest
+        )
         return instance, machine
 
     async def _start(self, instance: Instance) -> None:

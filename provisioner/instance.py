@@ -1,5 +1,6 @@
 """The words of the domain, and the life of an Instance as one table."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -88,6 +89,27 @@ def step(state: State, event: Event) -> State:
         raise IllegalStep(state, event) from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """The size of a Machine. `memory_mb` in steps of 256."""
+
+    cpu_kind: str = "shared"
+    cpus: int = 1
+    memory_mb: int = 512
+
+    def __str__(self) -> str:
+        """As Fly's people write it, `shared-cpu-2x:2048MB`, and as it is recorded."""
+        return f"{self.cpu_kind}-cpu-{self.cpus}x:{self.memory_mb}MB"
+
+    @classmethod
+    def parse(cls, text: str) -> "Guest":
+        """The guest that `str` wrote. Raises ValueError."""
+        match = re.fullmatch(r"([a-z]+)-cpu-(\d+)x:(\d+)MB", text)
+        if match is None:
+            raise ValueError(f"{text!r} is no size of a Machine")
+        return cls(cpu_kind=match[1], cpus=int(match[2]), memory_mb=int(match[3]))
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where a ready Instance answers: an IP literal and a TCP port, reached in clear on the private network."""
@@ -122,3 +144,7 @@ class Instance:
     isolation: Isolation = Isolation.MACHINE
     app_id: str | None = None
     flycast_ip: str | None = None
+    guest: Guest | None = None
+    """The size of its Machine as we last made or changed it; None: not known."""
+    volume_gb: int | None = None
+    """The size of its volume; None: not known."""

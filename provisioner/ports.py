@@ -11,6 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 from provisioner.instance import Event, Instance, Isolation, MachineId, State, UserId
+from provisioner.instance import Guest as Guest  # a word of the ports too
 
 
 class MachineState(StrEnum):
@@ -34,15 +35,6 @@ class MachineState(StrEnum):
     DESTROYING = "destroying"
     DESTROYED = "destroyed"
     UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guest:
-    """The size of a Machine. `memory_mb` in steps of 256."""
-
-    cpu_kind: str = "shared"
-    cpus: int = 1
-    memory_mb: int = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +66,8 @@ class Machine:
     image: str
     metadata: Mapping[str, str]
     host_ok: bool
+    guest: Guest | None = None
+    """None where Fly does not say: its host cannot be reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +106,9 @@ class Cloud(Protocol):
     async def delete_volume(self, app: str, volume_id: str) -> None:
         """Idempotent: a volume that is already gone is success."""
 
+    async def extend_volume(self, app: str, volume_id: str, size_gb: int) -> None:
+        """Let it grow to `size_gb`; its Machine sees that at its next boot. Success if it is as large or larger."""
+
     async def create_machine(self, app: str, spec: MachineSpec) -> Machine:
         """Create it, or adopt the one that has this name and this `instance` metadata.
 
@@ -122,6 +119,13 @@ class Cloud(Protocol):
         """The Machine as it is now; None for 404 and `destroyed`."""
 
     async def machines(self, app: str, metadata: Mapping[str, str]) -> Sequence[Machine]: ...
+    async def update(self, app: str, machine_id: MachineId, *, image: str, guest: Guest) -> Machine:
+        """Another image or size for a Machine that is at rest and stays so; everything else of its config is kept.
+
+        Success without a change if it is as wanted. A suspended one loses its snapshot and is stopped then. Returns
+        before Fly is done: `wait` with the answer. Raises WrongState for one that runs, or whose host is away.
+        """
+
     async def start(self, app: str, machine_id: MachineId) -> None:
         """Success also if it is `started` or `starting` already."""
 
@@ -233,8 +237,11 @@ class Store(Protocol):
         machine_id: MachineId | None = None,
         private_ip: str | None = None,
         region: str | None = None,
+        guest: Guest | None = None,
+        volume_gb: int | None = None,
+        image: str | None = None,
     ) -> Instance:
-        """Write back ids as soon as they are known; None leaves a column as it is. Raises Moved."""
+        """Write back ids as soon as they are known, and sizes; None leaves a column as it is. Raises Moved."""
 
     async def forget_machine(self, lease: Lease) -> Instance:
         """The Machine is gone at Fly: clear machine_id and private_ip, keep the volume. Raises Moved."""

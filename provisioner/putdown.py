@@ -7,6 +7,7 @@ import structlog
 
 from provisioner import naming
 from provisioner.errors import CloudError, Refused, WrongState
+from provisioner.fit import Fit, fit_for, fits
 from provisioner.instance import Event, Instance, Isolation, State
 from provisioner.parts import Parts
 from provisioner.ports import Lease, Machine, MachineState
@@ -28,13 +29,16 @@ class PutDown:
     async def sleep(
         self, instance: Instance, goal: Literal[State.SUSPENDED, State.STOPPED], *, grace: timedelta, why: str
     ) -> Instance:
-        """The Instance asleep: suspended, or stopped where `goal` says so or the platform cannot suspend it.
+        """The Instance asleep: suspended, or stopped where `goal` says so, the platform cannot suspend it, or its
+        Machine has to be changed (see `provisioner.fit`), which is done then.
 
         Within `grace` any hit moves it back to ACTIVE; then this raises Moved and nothing was put to sleep. Without
         grace it is an order: open requests are cut.
         Raises CloudError when Fly fails; the record then says how far it came.
         """
         detail = {"why": why}
+        if goal is State.SUSPENDED and instance.state in (State.ACTIVE, State.DRAINING) and not self._fits(instance):
+            goal, detail = State.STOPPED, {"why": why, "stopped": "its size or image is about to change"}
         if instance.state is State.ACTIVE:
             instance = await self._move(instance, Event.DRAIN, detail)
             if grace:
@@ -62,6 +66,7 @@ class PutDown:
                 return await self._move(instance, Event.ASLEEP)
         if instance.state is State.STOPPING:
             await self._stop(instance)
+            instance = await self._refit(instance)
             return await self._move(instance, Event.ASLEEP)
         return instance
 
@@ -115,6 +120,23 @@ class PutDown:
         reached = await self._settled(instance, machine, (MachineState.STOPPED, MachineState.FAILED))
         log.debug("stopped", user_id=str(instance.user_id), reached=reached)
 
+    def _fit(self, instance: Instance) -> Fit:
+        return fit_for(instance, self._parts.plans.of(instance.user_id), image=instance.image)
+
+    def _fits(self, instance: Instance) -> bool:
+        return fits(instance, self._fit(instance))
+
+    async def _refit(self, instance: Instance) -> Instance:
+        """Change what does not fit while the Machine is stopped. If Fly will not, it sleeps as it is: next time."""
+        fit = self._fit(instance)
+        if fits(instance, fit) and instance.guest is not None:
+            return instance
+        try:
+            return await refit(self._parts, self._lease, instance, fit)
+        except CloudError as fault:
+            log.warning("not_refitted", user_id=str(instance.user_id), error=str(fault))
+            return instance
+
     async def _seen(self, instance: Instance) -> Machine | None:
         if instance.machine_id is None:
             return None
@@ -130,6 +152,23 @@ class PutDown:
         return await self._parts.store.move(
             instance.user_id, instance.state, event, actor=self._actor, lease=self._lease, detail=detail
         )
+
+
+async def refit(parts: Parts, lease: Lease, instance: Instance, fit: Fit) -> Instance:
+    """Give its Machine, which rests, the size and image of `fit`, and its volume room; recorded as each is done.
+
+    Repeatable after any failure. Raises CloudError, Moved.
+    """
+    if instance.volume_id is not None and (instance.volume_gb is None or instance.volume_gb < fit.volume_gb):
+        await parts.cloud.extend_volume(instance.app_name, instance.volume_id, fit.volume_gb)
+        instance = await parts.store.record(lease, volume_gb=fit.volume_gb)
+    if instance.machine_id is not None and (instance.guest, instance.image) != (fit.guest, fit.image):
+        machine = await parts.cloud.update(instance.app_name, instance.machine_id, image=fit.image, guest=fit.guest)
+        await parts.cloud.wait(instance.app_name, machine, AT_REST, timeout=parts.settings.sleep_within)
+        was = instance
+        instance = await parts.store.record(lease, guest=fit.guest, image=fit.image)
+        log.info("refitted", user_id=str(instance.user_id), guest=str(fit.guest), was=str(was.guest), image=fit.image)
+    return instance
 
 
 async def quietly_stop(parts: Parts, instance: Instance) -> None:

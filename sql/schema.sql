@@ -139,6 +139,8 @@ create table public.user_instances (
   isolation text not null default 'machine',
   app_id text,
   flycast_ip text,
+  guest text,
+  volume_gb integer,
 
   constraint user_instances_isolation_known check (isolation in ('app', 'machine')),
   constraint user_instances_state_known check (state in (
@@ -149,6 +151,7 @@ create table public.user_instances (
   constraint user_instances_serving_has_endpoint check (
     state not in ('active', 'draining') or (machine_id is not null and private_ip is not null)
   ),
+  constraint user_instances_volume_gb_natural check (volume_gb > 0),
   constraint user_instances_machine_name_key unique (app_name, machine_name),
   constraint user_instances_machine_id_key unique (app_name, machine_id)
 );
@@ -158,6 +161,8 @@ comment on column public.user_instances.state is 'Moved only by compare-and-set 
 comment on column public.user_instances.app_id is 'Fly''s id of the app made for this Instance; null in the shared app.';
 comment on column public.user_instances.flycast_ip is 'Leads through Fly Proxy into the app''s own network; with isolation app it becomes private_ip.';
 comment on column public.user_instances.private_ip is 'Where the gateway reaches it: an IP literal; host:port only where the Machine is a local process.';
+comment on column public.user_instances.guest is 'Size of the Machine, as provisioner.instance.Guest writes it; null: not known.';
+comment on column public.user_instances.volume_gb is 'Size of the volume; null: not known. It only grows.';
 comment on column public.user_instances.last_active is 'Latest activity, written in batches; never moves back.';
 
 -- The sweeper's questions: who is quiet, who slept long, what is left half done.

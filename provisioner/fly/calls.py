@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
 from provisioner.fly import machine as shape
-from provisioner.instance import MachineId
-from provisioner.ports import Guest, Machine, MachineSpec, MachineState, Volume
+from provisioner.instance import Guest, MachineId
+from provisioner.ports import Machine, MachineSpec, MachineState, Volume
 
 T = TypeVar("T")
 
@@ -109,6 +109,26 @@ def delete_volume(app: str, volume_id: str) -> Call[None]:
     )
 
 
+def extend_volume(app: str, volume_id: str, size_gb: int) -> Call[None]:
+    return Call(
+        action="extend_volume",
+        method="PUT",
+        path=f"{_app(app)}/volumes/{_segment(volume_id)}/extend",
+        app=app,
+        target=volume_id,
+        budget=app,
+        read=_nothing,
+        body={"size_gb": size_gb},
+    )
+
+
+def get_volume(app: str, volume_id: str) -> Call[Volume]:
+    path = f"{_app(app)}/volumes/{_segment(volume_id)}"
+    return Call(
+        action="get_volume", method="GET", path=path, app=app, target=volume_id, budget=app, read=shape.volume_of
+    )
+
+
 def create_machine(app: str, spec: MachineSpec) -> Call[Machine]:
     return Call(
         action="create_machine",
@@ -137,6 +157,28 @@ def list_machines(app: str, metadata: Mapping[str, str]) -> Call[list[Machine]]:
 def get_machine(app: str, machine_id: MachineId) -> Call[Machine]:
     path = _machine(app, machine_id)
     return Call(action="get_machine", method="GET", path=path, app=app, target=machine_id, read=shape.machine_of)
+
+
+def get_config(app: str, machine_id: MachineId) -> Call[tuple[Machine, Mapping[str, object]]]:
+    path = _machine(app, machine_id)
+    return Call(action="get_machine", method="GET", path=path, app=app, target=machine_id, read=shape.config_of)
+
+
+def update_machine(app: str, machine_id: MachineId, body: Mapping[str, object]) -> Call[Machine]:
+    """`body` as `machine.update_body` makes it. The secrets in its environment are blotted out of errors."""
+    config = body.get("config")
+    env = config.get("env") if isinstance(config, dict) else None
+    values = env.values() if isinstance(env, dict) else ()
+    return Call(
+        action="update_machine",
+        method="POST",
+        path=_machine(app, machine_id),
+        app=app,
+        target=machine_id,
+        read=shape.machine_of,
+        body=body,
+        hide=frozenset(value for value in values if isinstance(value, str) and len(value) >= _SHORTEST_SECRET),
+    )
 
 
 def start(app: str, machine_id: MachineId) -> Call[None]:

@@ -9,12 +9,12 @@ import httpx
 
 from provisioner.clock import Clock, SystemClock
 from provisioner.errors import NotThere, WrongState
-from provisioner.fly import apps, calls, removing, starting, waiting
+from provisioner.fly import apps, calls, changing, removing, starting, waiting
 from provisioner.fly.creating import Newborns, create_or_adopt
 from provisioner.fly.settings import FlySettings
 from provisioner.fly.wire import Wire
-from provisioner.instance import MachineId
-from provisioner.ports import Cloud, Guest, Machine, MachineSpec, MachineState, Volume
+from provisioner.instance import Guest, MachineId
+from provisioner.ports import Cloud, Machine, MachineSpec, MachineState, Volume
 
 _POOL: Final = httpx.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=30)
 _ASLEEP: Final = (MachineState.SUSPENDED, MachineState.SUSPENDING)
@@ -65,6 +65,9 @@ class FlyClient:
     async def delete_volume(self, app: str, volume_id: str) -> None:
         await removing.delete_volume(self._wire, self._clock, app, volume_id)
 
+    async def extend_volume(self, app: str, volume_id: str, size_gb: int) -> None:
+        await changing.extend_volume(self._wire, app, volume_id, size_gb)
+
     async def create_machine(self, app: str, spec: MachineSpec) -> Machine:
         return await create_or_adopt(self._wire, self._clock, self._newborns, app, spec)
 
@@ -88,6 +91,9 @@ class FlyClient:
             if machine.state is not MachineState.DESTROYED
             and (metadata.items() <= machine.metadata.items() or not (machine.host_ok or machine.metadata))
         ]
+
+    async def update(self, app: str, machine_id: MachineId, *, image: str, guest: Guest) -> Machine:
+        return await changing.update(self._wire, self._clock, app, machine_id, image=image, guest=guest)
 
     async def start(self, app: str, machine_id: MachineId) -> None:
         await starting.start(self._wire, self._clock, app, machine_id)

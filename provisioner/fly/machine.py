@@ -6,8 +6,8 @@ from datetime import timedelta
 from ipaddress import ip_address
 from typing import Final
 
-from provisioner.instance import MachineId
-from provisioner.ports import Guest, Machine, MachineSpec, MachineState, Volume
+from provisioner.instance import Guest, MachineId
+from provisioner.ports import Machine, MachineSpec, MachineState, Volume
 
 MOUNT_PATH: Final = "/data"
 STOP_SIGNAL: Final = "SIGTERM"
@@ -38,7 +38,15 @@ def machine_of(payload: object) -> Machine:
         image=_text(config, "image") or _image(_mapping(fields.get("image_ref") or {})),
         metadata={key: value for key, value in metadata.items() if isinstance(value, str)},
         host_ok=(fields.get("host_status") or "ok") == "ok",
+        guest=_guest_of(config.get("guest")),
     )
+
+
+def config_of(payload: object) -> tuple[Machine, Mapping[str, object]]:
+    """The Machine, and its whole config, from which alone it may be updated; empty if Fly does not show it all."""
+    machine = machine_of(payload)
+    config = _mapping(payload).get("config")
+    return machine, _mapping(config) if config and machine.host_ok else {}
 
 
 def machines_of(payload: object) -> list[Machine]:
@@ -160,6 +168,16 @@ def volume_body(*, name: str, region: str, size_gb: int, guest: Guest) -> dict[s
     }
 
 
+def update_body(config: Mapping[str, object], *, version: str, image: str, guest: Guest) -> dict[str, object]:
+    """The body that changes image and size of a Machine at rest: Fly takes the whole config or nothing."""
+    return {
+        "config": {**config, "image": image, "guest": _guest(guest)},
+        "current_version": version,
+        "skip_launch": True,
+        "skip_secrets": True,
+    }
+
+
 def go_duration(duration: timedelta) -> str:
     """As Go's time.ParseDuration reads it, to the millisecond."""
     seconds, rest = divmod(round(duration.total_seconds() * 1000), 1000)
@@ -180,6 +198,15 @@ def _service(port: int) -> dict[str, object]:
 
 def _guest(guest: Guest) -> dict[str, object]:
     return {"cpu_kind": guest.cpu_kind, "cpus": guest.cpus, "memory_mb": guest.memory_mb}
+
+
+def _guest_of(told: object) -> Guest | None:
+    if not isinstance(told, dict):
+        return None
+    kind, cpus, memory_mb = told.get("cpu_kind"), told.get("cpus"), told.get("memory_mb")
+    if not (isinstance(kind, str) and isinstance(cpus, int) and isinstance(memory_mb, int)):
+        return None
+    return Guest(cpu_kind=kind, cpus=cpus, memory_mb=memory_mb)
 
 
 def _image(ref: Mapping[str, object]) -> str:

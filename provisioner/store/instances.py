@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from provisioner.errors import Moved, NameTaken
-from provisioner.instance import Event, Instance, Isolation, MachineId, State, UserId, step
+from provisioner.instance import Event, Guest, Instance, Isolation, MachineId, State, UserId, step
 from provisioner.ports import Lease, Touch
 from provisioner.store.database import Tables, queries
 
@@ -99,6 +99,9 @@ class Instances(Tables):
         machine_id: MachineId | None = None,
         private_ip: str | None = None,
         region: str | None = None,
+        guest: Guest | None = None,
+        volume_gb: int | None = None,
+        image: str | None = None,
     ) -> Instance:
         row = await _queries.record_ids(
             self._pool,
@@ -111,6 +114,9 @@ class Instances(Tables):
             machine_id=machine_id,
             private_ip=private_ip,
             region=region,
+            guest=None if guest is None else str(guest),
+            volume_gb=volume_gb,
+            image=image,
         )
         return _moved(row, lease.user_id, "the lease was lost")
 
@@ -203,4 +209,6 @@ def _instance(row: Any) -> Instance:
         isolation=Isolation(row["isolation"]),
         app_id=row["app_id"],
         flycast_ip=row["flycast_ip"],
+        guest=None if row["guest"] is None else Guest.parse(row["guest"]),
+        volume_gb=row["volume_gb"],
     )

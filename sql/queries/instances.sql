@@ -49,7 +49,7 @@ with held as materialized (
 )
 select * from moved;
 
--- name: record_ids(user_id, owner, fence, app_id, flycast_ip, volume_id, machine_id, private_ip, region)^
+-- name: record_ids(user_id, owner, fence, app_id, flycast_ip, volume_id, machine_id, private_ip, region, guest, volume_gb, image)^
 -- Write back what Fly told, leaving as it is what is null. No row back: the lease was lost.
 with held as materialized (
   select from gateway.instance_leases
@@ -62,7 +62,10 @@ set app_id = coalesce(:app_id, app_id),
     volume_id = coalesce(:volume_id, volume_id),
     machine_id = coalesce(:machine_id, machine_id),
     private_ip = coalesce(:private_ip, private_ip),
-    region = coalesce(:region, region)
+    region = coalesce(:region, region),
+    guest = coalesce(:guest, guest),
+    volume_gb = coalesce(:volume_gb, volume_gb),
+    image = coalesce(:image, image)
 where user_id = :user_id and exists (select from held)
 returning *;
 

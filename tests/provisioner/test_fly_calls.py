@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from provisioner.fly import calls
+from provisioner.fly.machine import machine_body, update_body
 from provisioner.ports import Guest, MachineState
 from tests.parts.fly_openapi import needs_document, request_problems, schema_problems
 from tests.parts.scripted_fly import ID, SPEC, machine
@@ -30,6 +31,18 @@ EVERY = [
     calls.suspend("jarvis", ID),
     calls.wait("jarvis", ID, version="01J", states=[MachineState.STARTED, MachineState.FAILED], seconds=5),
     calls.destroy("jarvis", ID),
+    calls.get_volume("jarvis", "vol_1"),
+    calls.extend_volume("jarvis", "vol_1", 5),
+    calls.update_machine(
+        "jarvis",
+        ID,
+        update_body(
+            {**machine_body(SPEC)["config"], "dns": {"skip_registration": True}},  # type: ignore[dict-item]
+            version="01J",
+            image="golden@sha256:1",
+            guest=Guest(memory_mb=1024),
+        ),
+    ),
 ]
 
 
@@ -78,6 +91,8 @@ def test_what_may_be_repeated_blindly():
         "start",
         "stop",
         "suspend",
+        "update_machine",
+        "extend_volume",
     }
 
 
