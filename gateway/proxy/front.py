@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from gateway.proxy.asked import Asked, read_request
+from gateway.proxy.asked import Asked, known_request, read_request
 from gateway.proxy.errors import UpstreamError
 from gateway.proxy.framing import CHUNKED, Chunks, Malformed
 
@@ -199,19 +199,22 @@ class FrontConnection(asyncio.Protocol):
         limits = self._front.limits
         if data[:1] in b"\r\n":
             data = data.lstrip(b"\r\n")  # RFC 9112 §2.2: empty lines before a request
-        end, lines = len(data), None
+        end, lines, asked = len(data), None, None
         if data[-4:] == _END and end <= limits.max_head_bytes:
-            lines = data.splitlines()  # needed anyway, and tells where the head ends sooner than a search for it
-        if lines is None or lines.index(b"") != len(lines) - 1:
-            end, lines = data.find(_END) + 4, None
-        if end < 4:
-            self._wait_for_head(data)
-            return b""
-        if end > limits.max_head_bytes:
-            self._too_large(data)
+            asked = known_request(data, self._front.blocks)
+            if asked is None:
+                lines = data.splitlines()  # needed anyway, and tells where the head ends sooner than a search for it
+        if asked is None:
+            if lines is None or lines.index(b"") != len(lines) - 1:
+                end, lines = data.find(_END) + 4, None
+            if end < 4:
+                self._wait_for_head(data)
+                return b""
+            if end > limits.max_head_bytes:
+                self._too_large(data)
+            asked = read_request(data[:end] if len(data) > end else data, self._front.blocks, lines)
         if self._alarm is not None:
             self._stop_waiting()
-        asked = read_request(data[:end] if len(data) > end else data, self._front.verdicts, lines)
         if len(asked.target) > limits.max_target_bytes:
             self._too_large(data)
         if asked.fields > limits.max_fields:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
+from gateway.proxy.block import Blocks
 from gateway.proxy.fields import ASKED, Verdicts
 from gateway.proxy.front import FrontConnection
 from gateway.proxy.lane import Lane, Run
@@ -55,7 +56,7 @@ class Plain:
     ) -> None:
         """`verdicts`: which fields of a request pass. `refusal`: the answer to bytes that are no request."""
         self.limits, self.lane = limits, lane
-        self.verdicts, self.refusal = verdicts, refusal
+        self.blocks, self.refusal = Blocks(verdicts), refusal
         self.connections: set[FrontConnection] = set()
         self._looker: asyncio.TimerHandle | None = None
         self._all_closed: asyncio.Event | None = None
@@ -111,6 +112,7 @@ class Plain:
             connection.quiet = connection.quiet + 1 if connection.idle else 0
             if connection.quiet > _LOOKS and connection.transport is not None:
                 connection.transport.close()
+        self.blocks.forget()
         if self.connections:
             self._looker = asyncio.get_running_loop().call_later(self.limits.keepalive_s / _LOOKS, self._look)
 

@@ -47,7 +47,7 @@ class Gateway:
             return problem(503, "asleep", retry_after=1)
         if not asked.target.startswith(PREFIX):
             return problem(404, "elsewhere")
-        asked.kept[0] = b"%b %b HTTP/1.1" % (asked.method, asked.target.removeprefix(PREFIX))
+        asked.target = asked.target.removeprefix(PREFIX)
         lines = f"X-Jarvis-Assertion: {assertion()}\r\n".encode()
         return Passage(endpoint=self._endpoint, key="k", lines=lines)
 

@@ -1,10 +1,13 @@
 """The table of raw cases, against either lane."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
+from gateway.proxy.asked import read_request
 from gateway.proxy.fields import Cookies
+from gateway.proxy.framing import Malformed
 from tests.gateway.proxy.cases import ANSWERS, CHUNK_FAULTS, CHUNKED, OK, POST, REQUESTS, Case, get
 from tests.gateway.proxy.conftest import Lab, Proxy, eventually
 from tests.parts.upstreams import Line
@@ -41,7 +44,21 @@ SENT = [
 
 @pytest.mark.parametrize(("case", "piece"), SENT)
 async def test_case(lab: Lab, case: Case, piece: int) -> None:
+    await hold_to(case, piece, lab, await proxy_for(lab, case))
+
+
+@pytest.mark.parametrize("case", REQUESTS, ids=lambda case: case.name)
+async def test_case_whose_header_lines_are_known(lab: Lab, case: Case) -> None:
+    """The third request with the same lines is not read as the first was."""
     proxy = await proxy_for(lab, case)
+    assert proxy.front is not None
+    for _ in range(2):
+        with suppress(Malformed):
+            read_request(case.sent[: case.sent.find(b"\r\n\r\n") + 4], proxy.front.blocks)
+    await hold_to(case, 0, lab, proxy)
+
+
+async def hold_to(case: Case, piece: int, lab: Lab, proxy: Proxy) -> None:
     client = await lab.client(proxy)
     for at in range(0, len(case.sent), piece or len(case.sent)):
         client.writer.write(case.sent[at : at + (piece or len(case.sent))])
