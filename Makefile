@@ -54,3 +54,7 @@ bench-quick: setup  ## The fast lane's targets in three minutes; prints one line
 
 bench-hub: setup  ## First visits beside JupyterHub's first spawns
 	@$(BIN)/python -m bench hub
+
+.PHONY: chaos
+chaos: setup  ## 200 lives under every kind of trouble, a gateway killed at every named point; writes docs/reliability.md
+	@$(BIN)/python -m tests.chaos --write $(ARGS)

@@ -166,6 +166,7 @@ def _lifecycle(settings: Settings) -> LifecycleSettings:
         region=settings.fly_region,
         image=settings.golden_image,
         guard_port=GUARD_PORT,
+        lease_ttl=timedelta(seconds=settings.lease_s),
         machine_env={
             "SUPABASE_URL": settings.supabase_url,
             "SUPABASE_PUBLISHABLE_KEY": settings.supabase_publishable_key.get_secret_value(),

@@ -166,6 +166,13 @@ class Settings(BaseSettings):
         gt=0,
         description="Quiet seconds after which a Machine sleeps even if it says that it works, whatever the plan.",
     )
+    lease_s: float = Field(
+        default=15,
+        ge=2,
+        le=120,
+        description="Seconds for which the work of a replica that died lies still before another takes it up. Shorter"
+        " costs more renewals, and a replica that stalls for so long loses its work.",
+    )
     sweep_every_s: float = Field(default=10, gt=0, description="Seconds between two rounds of the sweeper.")
     hold_navigation_s: float = Field(
         default=1.5, ge=0, le=30, description="Seconds a page waits for a sleeping Machine before the loading page."

@@ -189,7 +189,7 @@ class BringUp:
                 raise
             # "Not from this state", "not there", "being replaced": the next look tells what it is.
             log.info("start_refused", user_id=str(instance.user_id), error=str(fault))
-            if isinstance(fault, HOPELESS | RateLimited):
+            if isinstance(fault, (*HOPELESS, RateLimited)):
                 raise
             await self._parts.clock.sleep(0.1)
 

@@ -12,8 +12,9 @@ from localcloud.fly.addresses import listen_on
 from localcloud.fly.clock import Clock
 from localcloud.fly.deadline import within
 from localcloud.fly.disk import Disk
-from localcloud.fly.process import Process, Watchdog
+from localcloud.fly.process import Process, Running, Watchdog
 from localcloud.fly.records import Json, Machine
+from localcloud.fly.thin import Thin
 
 _NO_PROCESS = "none"
 _INHERITED = ("PYTHONPATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "TMPDIR")
@@ -23,7 +24,8 @@ class Host:
     """Starts and ends main processes. What an image would hold is a command here.
 
     `images` maps an image, as the config names it, to its command; any other image runs `command`. The image `none`,
-    and every image if there is no command, makes a Machine that lives through all its states without a process.
+    and every image if there is no command, makes a Machine that lives through all its states without a process; if
+    they are `thin`, something answers at its address all the same.
     """
 
     def __init__(
@@ -34,15 +36,17 @@ class Host:
         *,
         command: Sequence[str] | None,
         images: Mapping[str, Sequence[str]],
+        thin: bool = False,
     ) -> None:
+        self._thin = thin
         self._disk, self._clock, self._watchdog = disk, clock, watchdog
         self._command, self._images = command, images
 
-    def boot(self, machine: Machine) -> Process | None:
+    def boot(self, machine: Machine) -> Running | None:
         """A cold start. Raises OSError if the command cannot be run."""
         command = self._command_of(machine.config["image"])
         if command is None:
-            return None
+            return Thin(machine.private_ip, self.environment(machine)) if self._thin else None
         data_dir = self._disk.volume(machine.volume_ids[0]) if machine.volume_ids else None
         if data_dir is None:
             data_dir = self._disk.fresh_rootfs(machine.id)
@@ -111,7 +115,7 @@ class Host:
         await asyncio.gather(*(self.kill(machine) for machine in machines))
 
     @staticmethod
-    async def buried(machine: Machine, process: Process) -> int:
+    async def buried(machine: Machine, process: Running) -> int:
         code = await process.ended()
         if machine.process is process:
             machine.process = None

@@ -7,6 +7,7 @@ from aiohttp import web
 from localcloud.fly.calls import Calls
 from localcloud.fly.faults import Faults
 from localcloud.fly.flycast import Flycast
+from localcloud.fly.host import Host
 from localcloud.fly.leases import Leases
 from localcloud.fly.life import Life
 from localcloud.fly.verbs import Verbs
@@ -21,3 +22,4 @@ LEASES: Final = web.AppKey("leases", Leases)
 FAULTS: Final = web.AppKey("faults", Faults)
 CALLS: Final = web.AppKey("calls", Calls)
 FLYCAST: Final = web.AppKey("flycast", Flycast)
+HOST: Final = web.AppKey("host", Host)

@@ -6,7 +6,7 @@ from typing import Any
 
 from localcloud.fly.clock import rfc3339
 from localcloud.fly.host import Host
-from localcloud.fly.process import Process
+from localcloud.fly.process import Running
 from localcloud.fly.records import Json, Machine
 from localcloud.fly.states import Event, State
 from localcloud.fly.world import World
@@ -106,7 +106,7 @@ class Life:
                 self._world.volumes[volume_id].attached_machine_id = None
         self._settle(machine, Event.GONE, kind="destroy")
 
-    async def _watch(self, machine: Machine, process: Process) -> None:
+    async def _watch(self, machine: Machine, process: Running) -> None:
         """Notice an end that nobody asked for."""
         code = await process.ended()
         if process.expected:

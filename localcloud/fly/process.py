@@ -10,10 +10,27 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from localcloud.fly import tree
 from localcloud.fly.tree import Tree
+
+
+class Running(Protocol):
+    """What runs in a Machine. `exited` resolves to its exit code; `expected` says that its end was asked for."""
+
+    expected: bool
+
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def exited(self) -> "asyncio.Future[int]": ...
+    async def ended(self) -> int: ...
+    def members(self) -> list[int]: ...
+    def signal(self, number: signal.Signals) -> None: ...
+    def freeze(self) -> None: ...
+    def thaw(self) -> None: ...
+    def kill(self) -> None: ...
 
 
 class Watchdog:
@@ -80,6 +97,10 @@ class Process:
     async def ended(self) -> int:
         """Its exit code, when it has ended. Cancelling the call leaves `exited` alone: others wait for it."""
         return await asyncio.shield(self.exited)
+
+    def members(self) -> list[int]:
+        """Its living processes, the main one first."""
+        return self.tree.members()
 
     def signal(self, number: signal.Signals) -> None:
         """To the main process alone, as Fly's init does. Nothing happens if it is gone."""

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from localcloud.fly import ids
 from localcloud.fly.clock import Clock, rfc3339
-from localcloud.fly.process import Process
+from localcloud.fly.process import Running
 from localcloud.fly.states import Event, State, step
 
 Json = dict[str, Any]
@@ -110,7 +110,7 @@ class Machine(Record):
     died: float = field(default=0.0, metadata=OF_THIS_RUN)
     host_status: str = field(default="ok", metadata=OF_THIS_RUN)
     lease: Lease | None = field(default=None, metadata=OF_THIS_RUN)
-    process: Process | None = field(default=None, metadata=OF_THIS_RUN)
+    process: Running | None = field(default=None, metadata=OF_THIS_RUN)
     errand: asyncio.Task[None] | None = field(default=None, metadata=OF_THIS_RUN)
     waiters: list[Waiter] = field(default_factory=list, metadata=OF_THIS_RUN)
 

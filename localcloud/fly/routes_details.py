@@ -43,7 +43,7 @@ async def list_versions(request: web.Request) -> web.Response:
 
 async def list_processes(request: web.Request) -> web.Response:
     process = machine_of(request).process
-    pids = process.tree.members() if process else []
+    pids = process.members() if process else []
     return web.json_response([{"pid": pid, "command": "", "directory": "", "listen_sockets": []} for pid in pids])
 
 

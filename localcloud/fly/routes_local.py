@@ -8,12 +8,14 @@ from aiohttp import web
 from localcloud.fly import errors
 from localcloud.fly.edge import Route, body_of
 from localcloud.fly.faults import BadRule, Rule
-from localcloud.fly.keys import CALLS, FAULTS, WORLD
-from localcloud.fly.process import Process
+from localcloud.fly.keys import CALLS, FAULTS, HOST, WORLD
+from localcloud.fly.process import Running
 from localcloud.fly.records import Json, Machine
-from localcloud.fly.shapes import OBJECT, one_of, shape
+from localcloud.fly.shapes import OBJECT, STRING, one_of, shape
+from localcloud.fly.states import State
 
 _HOST: Final = shape("status", status=one_of("ok", "unknown", "unreachable"))
+_MIGRATION: Final = shape(swap_with=STRING)
 
 
 async def add_fault(request: web.Request) -> web.Response:
@@ -126,14 +128,38 @@ async def set_host(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def migrate(request: web.Request) -> web.Response:
+    """To another host while it sleeps: another address, and the snapshot of a suspended one is lost.
+
+    With `swap_with`, the id of another Machine that sleeps, the two get each other's: an old address is somebody's.
+    """
+    body = await body_of(request, _MIGRATION, optional=True)
+    world, moved = request.app[WORLD], [_machine(request)]
+    if "swap_with" in body:
+        moved.append(_machine_called(request, body["swap_with"]))
+    if any(machine.state not in (State.STOPPED, State.SUSPENDED) for machine in moved):
+        raise errors.refusal(409, "only what is stopped or suspended moves to another host")
+    addresses = [world.addresses.take()] if len(moved) == 1 else [machine.private_ip for machine in reversed(moved)]
+    for machine, address in zip(moved, addresses, strict=True):
+        if machine.process is not None:
+            await request.app[HOST].kill(machine)
+        machine.private_ip = address
+    world.changed()
+    return web.json_response({"addresses": addresses})
+
+
 def _machine(request: web.Request) -> Machine:
-    machine = request.app[WORLD].machines.get(request.match_info["machine"])
+    return _machine_called(request, request.match_info["machine"])
+
+
+def _machine_called(request: web.Request, machine_id: str) -> Machine:
+    machine = request.app[WORLD].machines.get(machine_id)
     if machine is None:
         raise errors.not_found("machine")
     return machine
 
 
-def _process(request: web.Request) -> Process:
+def _process(request: web.Request) -> Running:
     process = _machine(request).process
     if process is None:
         raise errors.refusal(409, "this machine has no process now")
@@ -153,5 +179,6 @@ ROUTES: Final = (
     Route("POST", "/_local/machines/{machine}/crash", "", crash),
     Route("POST", "/_local/machines/{machine}/freeze", "", freeze),
     Route("POST", "/_local/machines/{machine}/thaw", "", thaw),
+    Route("POST", "/_local/machines/{machine}/migrate", "", migrate),
     Route("PUT", "/_local/machines/{machine}/host", "", set_host),
 )

@@ -56,6 +56,7 @@ class LocalFly:
     world: World
     faults: Faults
     calls: Calls
+    limits: Limits
 
     @property
     def latencies(self) -> Latencies:
@@ -75,17 +76,18 @@ async def local_fly(
     retry_after: bool = True,
     latencies: Latencies | None = None,
     clock: Clock | None = None,
+    thin: bool = False,
 ) -> AsyncIterator[LocalFly]:
     """Fly on 127.0.0.1:`port` (0: a free one) until the context is left.
 
     `command` is the main process of every Machine, unless `images` names another for its image; None makes Machines
-    without a process. `region` is where Machines go that name none. What exists is kept in `data_dir`: opening it
-    again finds everything, with all Machines stopped. No process of any Machine outlives the context, nor a killed
-    stand-in.
+    without a process, which answer like a Guard if they are `thin` (see `thin.Thin`). `region` is where Machines go
+    that name none. What exists is kept in `data_dir`: opening it again finds everything, with all Machines stopped. No
+    process of any Machine outlives the context, nor a killed stand-in.
     """
     clock = clock or SystemClock()
-    faults, calls = Faults(), Calls()
-    edge = Edge(token=token, clock=clock, limits=Limits(limits, retry_after), faults=faults, calls=calls)
+    faults, calls, limiter = Faults(), Calls(), Limits(limits, retry_after)
+    edge = Edge(token=token, clock=clock, limits=limiter, faults=faults, calls=calls)
     disk = Disk(data_dir)
     memory = Memory(disk.memory)
     async with AsyncExitStack() as stack:
@@ -102,7 +104,7 @@ async def local_fly(
             default_region=region,
         )
         restore(world, memory.load())
-        host = Host(disk, clock, watchdog, command=command, images=images or {})
+        host = Host(disk, clock, watchdog, command=command, images=images or {}, thin=thin)
         # in this order, or an errand under way might start what was just killed
         stack.push_async_callback(host.empty, world.machines.values())
         await stack.enter_async_context(errands)
@@ -119,12 +121,12 @@ async def local_fly(
         verbs = Verbs(world, life, host)
         server[keys.VERBS], server[keys.LEASES] = verbs, Leases(clock, _owner(token))
         server[keys.FLYCAST] = await stack.enter_async_context(Flycast(world, verbs))
-        server[keys.FAULTS], server[keys.CALLS] = faults, calls
+        server[keys.FAULTS], server[keys.CALLS], server[keys.HOST] = faults, calls, host
         for route in _ROUTES:
             server.router.add_route(route.method, route.path, route.handler, name=route.action or None)
         edge.close_listener = lambda seconds: listener.close_for(seconds, clock, errands)
         await stack.enter_async_context(listener.serving(server))
-        yield LocalFly(f"http://127.0.0.1:{listener.port}", world, faults, calls)
+        yield LocalFly(f"http://127.0.0.1:{listener.port}", world, faults, calls, limiter)
 
 
 def _owner(token: str) -> str:

@@ -190,6 +190,23 @@ async def test_hang_and_delay_take_the_time_they_are_told(tmp_path: Path) -> Non
         assert (await call("GET", "/apps/ada/machines"))[1] == []
 
 
+async def test_sleeping_machines_move_to_other_hosts_and_change_addresses(call: FlyCaller) -> None:
+    """Whoever kept the old address of a Machine may find another one there."""
+    await call.app()
+    ada, eve = await call.machine(name="ada"), await call.machine(name="eve")
+    assert (await call("POST", f"/_local/machines/{ada['id']}/migrate"))[0] == 409  # it runs
+    await call.act(ada, "suspend", until="suspended")
+    await call.act(eve, "stop", until="stopped")
+    status, _ = await call("POST", f"/_local/machines/{ada['id']}/migrate", {"swap_with": eve["id"]})
+    assert status == 200
+    _, seen = await call("GET", f"/apps/ada/machines/{ada['id']}")
+    assert seen["private_ip"] == eve["private_ip"]
+    await call.act(ada, "start", until="started")
+    status, moved = await call("POST", f"/_local/machines/{eve['id']}/migrate")
+    assert status == 200
+    assert moved["addresses"][0] not in (ada["private_ip"], eve["private_ip"])
+
+
 async def test_latencies_are_changed_by_name(bare_call: FlyCaller) -> None:
     status, answer = await bare_call("PUT", "/_local/latencies", {"start": 1.5})
     assert (status, answer["start"], answer["resume"]) == (200, 1.5, 0.02)

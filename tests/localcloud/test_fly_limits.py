@@ -45,6 +45,15 @@ def test_retry_after_is_never_too_short() -> None:
     assert [whole_seconds(s) for s in (0.01, 1.0, 1.2)] == [1, 1, 2]
 
 
+async def test_each_new_app_has_a_budget_of_its_own(tmp_path: Path) -> None:
+    """Fly counts by what an action is done to: one app for every user is made as fast as users come."""
+    async with local_fly(tmp_path, token=TOKEN, command=None) as fly, FlyCaller(fly.url) as call:
+        new = [await call("POST", "/apps", {"name": f"ada-{n}", "org_slug": "personal"}) for n in range(8)]
+        again = [await call("POST", "/apps", {"name": "ada-1", "org_slug": "personal"}) for _ in range(4)]
+    assert [status for status, _ in new] == [201] * 8
+    assert [status for status, _ in again][-1] == 429
+
+
 @pytest.mark.parametrize("tells", [True, False])
 async def test_by_default_the_fourth_call_at_once_is_429(tmp_path: Path, *, tells: bool) -> None:
     """A client that hammers Fly is told so here, before it is in production. Fly does not promise a Retry-After."""

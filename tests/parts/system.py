@@ -20,7 +20,8 @@ import pytest
 
 from localcloud.auth import LocalAuth, local_auth
 from localcloud.database import Database
-from localcloud.fly import LocalFly, local_fly
+from localcloud.fly import Latencies, LocalFly, local_fly
+from localcloud.fly.clock import Clock
 from localcloud.fly.limits import UNLIMITED, Rate
 from localcloud.fly.tree import Tree
 
@@ -66,6 +67,10 @@ class Program:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
 
     def ready(self) -> dict[str, str]:
         """What its `ready` line tells. Blocks until then; fails the test if it ends before, or takes too long."""
@@ -247,9 +252,14 @@ async def served(
     *,
     app_command: str = ECHO_APP,
     limits: Mapping[str, Rate] = UNLIMITED,
+    latencies: Latencies | None = None,
+    clock: Clock | None = None,
     environment: Mapping[str, str] = {},
 ) -> AsyncIterator[Served]:
-    """A local cloud for `my-jarvis serve`; what was started is gone at the end. The first replica has PUBLIC_URL."""
+    """A local cloud for `my-jarvis serve`; what was started is gone at the end. The first replica has PUBLIC_URL.
+
+    `limits`, `latencies` and `clock` are the local Fly's.
+    """
     token, public = "fm2_journey", f"http://{_free_address()}"
     async with AsyncExitStack() as stack:
         auth = await stack.enter_async_context(
@@ -268,6 +278,8 @@ async def served(
                 command=["/usr/bin/env", f"JARVIS_COMMAND={app_command}", sys.executable, "-m", "golden.guard"],
                 region="fra",
                 limits=limits,
+                latencies=latencies,
+                clock=clock,
             )
         )
         settings = {

@@ -241,3 +241,14 @@ async def test_an_instance_that_is_being_deleted_takes_nobody_in(back: Back) -> 
     await back.store.move(ada.user_id, State.ACTIVE, Event.DELETE, actor="test")
     with pytest.raises(BeingDeleted):
         await back.ready(ada)
+
+
+async def test_a_start_that_fly_will_not_hear_of_is_tried_again(back: Back) -> None:
+    """Too many asked at once: my wake takes a second longer, and is no error."""
+    ada = somebody()
+    instance = await back.ready(ada)
+    await back.lifecycle.stop(ada.user_id, actor="test")
+    for _ in range(3):  # as often as one call is repeated
+        fault = {"kind": "rate_limit", "retry_after": 1}
+        back.fly.faults.add({"match": {"action": "start_machine"}, "fault": fault})
+    assert (await back.ready(ada)).machine_id == instance.machine_id
