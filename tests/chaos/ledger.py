@@ -27,6 +27,8 @@ class Books:
     machines: Sequence[Thing]
     volumes: Sequence[Thing]
     apps: Sequence[Thing] = ()
+    shared_app: str = ""
+    """The app of all who have none of their own."""
     known_volumes: frozenset[str] = field(default_factory=frozenset)
     """Volumes that the database names elsewhere than in an Instance: kept ones, spares'."""
     known_machines: frozenset[str] = field(default_factory=frozenset)
@@ -65,7 +67,7 @@ def _orphans(books: Books) -> Iterator[str]:
     yield from (f"orphan Machine {m.id} {m.name}" for m in books.machines if m.id not in named)
     kept = {row["volume_id"] for row in books.rows} | books.known_volumes
     yield from (f"orphan volume {v.id} {v.name}" for v in books.volumes if v.id not in kept)
-    apps = {row["app_name"] for row in books.rows}
+    apps = {row["app_name"] for row in books.rows} | {books.shared_app}
     yield from (f"orphan app {app.name}" for app in books.apps if app.name not in apps)
 
 

@@ -1,11 +1,13 @@
 """One run: every kind of trouble, a death at every point, and the books at the end."""
 
 import random
+import re
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from gateway.failpoints import every_point
 from localcloud.database import Database
@@ -15,9 +17,13 @@ from provisioner.store.audit import verify
 from tests.chaos.ledger import Books, Thing, complaints
 from tests.chaos.stage import Stage, staged
 from tests.chaos.troubles import TROUBLES
-from tests.chaos.waves import Outcome, drill, rehearse, settled, wave
+from tests.chaos.waves import Outcome, Part, drill, rehearse, settled, wave
 
-GONE = (State.DESTROYED, State.DESTROYING)
+ERROR: Final = "[error "
+"""How a line of the log begins that somebody has to look after, behind its time."""
+DATED: Final = re.compile(r"20\d\d-")
+SHARED_APP: Final = "jarvis-machines"
+GONE: Final = (State.DESTROYED, State.DESTROYING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +36,8 @@ class Plan:
     """In each wave."""
     points: Sequence[str] | None = None
     """Where a gateway dies, a drill each. None: everywhere."""
-    scene: str | None = None
-    """The scene of all drills, where no rehearsal is to find out which one leads to each point."""
+    part: Part | None = None
+    """That of all drills, where no rehearsal is to find out which leads to each point."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,24 +71,29 @@ async def run(plan: Plan, folder: Path, database: Database, **settings: str) -> 
             result.waves.append(await wave(stage, name, TROUBLES[name], plan.people))
             _say(result.waves[-1])
         points = list(every_point() if plan.points is None else plan.points)
-        scenes = await _scenes(stage, points, plan.scene)
+        scenes = await _scenes(stage, points, plan.part)
         result.unreached = [point for point in points if point not in scenes]
         drills = list(scenes.items())
         random.Random(plan.seed).shuffle(drills)
-        for point, scene in drills:
-            result.drills.append(await drill(stage, point, scene))
+        for point, part in drills:
+            result.drills.append(await drill(stage, point, part))
             _say(result.drills[-1])
         await settled(stage)
         result.complaints, result.audit_rows = await close_books(stage)
+        result.complaints += [
+            complaint for replica in stage.replicas.values() for complaint in bugs(replica.program.log())
+        ]
         result.deaths = stage.deaths
     result.took_s = time.monotonic() - began
     return result
 
 
-async def _scenes(stage: Stage, points: Sequence[str], scene: str | None) -> dict[str, str]:
+async def _scenes(stage: Stage, points: Sequence[str], part: Part | None) -> dict[str, Part]:
     """Which scene leads to each point; those that none leads to are left out."""
-    if scene is not None or not points:
-        return dict.fromkeys(points, scene or "")
+    if not points:
+        return {}
+    if part is not None:
+        return dict.fromkeys(points, part)
     return await rehearse(stage, points)
 
 
@@ -100,6 +111,8 @@ async def close_books(stage: Stage) -> tuple[list[str], int]:
         volumes=[
             Thing(id=volume.id, name=volume.name) for volume in world.volumes.values() if "destroy" not in volume.state
         ],
+        apps=[Thing(id=app.id, name=app.name) for app in world.apps.values() if app.status != "deleting"],
+        shared_app=SHARED_APP,
     )
     found = complaints(books)
     try:
@@ -107,6 +120,18 @@ async def close_books(stage: Stage) -> tuple[list[str], int]:
     except Broken as broken:
         found.append(f"the chain of the audit log does not hold: {broken}")
     return found, len(books.audit)
+
+
+def bugs(log: str) -> list[str]:
+    """What a replica itself calls an error of ours: each kind once, with the end of its traceback."""
+    found: dict[str, str] = {}
+    lines = log.splitlines()
+    for number, line in enumerate(lines):
+        if ERROR in line:
+            event = line.partition(ERROR)[2].split(maxsplit=2)[1]
+            trace = [follows for follows in lines[number + 1 : number + 120] if not DATED.match(follows)]
+            found.setdefault(event, f"{event}: {(trace or [line])[-1][:300]}")
+    return list(found.values())
 
 
 def _say(outcome: Outcome) -> None:

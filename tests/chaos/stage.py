@@ -18,7 +18,8 @@ from localcloud.fly.clock import SystemClock
 from tests.parts.local_fly import FlyCaller
 from tests.parts.system import LOOK_S, Replica, Served, served
 
-NAMES: Final = ("one", "two")
+REPLICAS: Final = {"one": {"MACHINES_ISOLATION": "app"}, "two": {"MACHINES_ISOLATION": "machine"}}
+"""Both ways of keeping people apart, in one world: who comes first to which replica decides."""
 APP: Final = f"{shlex.quote(sys.executable)} -S {shlex.quote(str(Path(__file__).with_name('app.py')))}"
 LEASE_S: Final = 3.0
 """Short, or each death would cost a quarter of a minute."""
@@ -83,7 +84,7 @@ class Stage:
         return self.cloud.fly
 
     async def start(self, name: str) -> None:
-        self.replicas[name] = await self.cloud.replica(name, FAILPOINTS=str(self.points.file))
+        self.replicas[name] = await self.cloud.replica(name, FAILPOINTS=str(self.points.file), **REPLICAS[name])
 
     async def kill(self, name: str) -> None:
         """kill -9, whatever it is at. `keep_up` starts it again."""
@@ -115,7 +116,7 @@ async def staged(folder: Path, database: Database, *, seed: int, **settings: str
         rows = await stack.enter_async_context(asyncpg.create_pool(database.admin_dsn, min_size=1, max_size=8))
         call = await stack.enter_async_context(FlyCaller(cloud.fly.url, "fm2_journey"))
         stage = Stage(cloud=cloud, points=points, rows=rows, call=call, chance=random.Random(seed))
-        await asyncio.gather(*(stage.start(name) for name in NAMES))
+        await asyncio.gather(*(stage.start(name) for name in REPLICAS))
         keeping = asyncio.ensure_future(stage.keep_up())
         try:
             yield stage

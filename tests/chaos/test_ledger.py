@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from tests.chaos.ledger import Books, Thing, complaints, unsettled
+from tests.chaos.run import bugs
 
 ADA, INSTANCE = UUID(int=1), UUID(int=2)
 ROW: dict[str, Any] = {
@@ -68,3 +69,13 @@ def test_what_the_database_names_elsewhere_is_no_orphan() -> None:
     with_spare = replace(GOOD, machines=[*GOOD.machines, spare], volumes=[*GOOD.volumes, spare])
     assert len(complaints(with_spare)) == 2
     assert complaints(replace(with_spare, known_machines=frozenset({"s1"}), known_volumes=frozenset({"s1"}))) == []
+
+
+def test_what_a_replica_calls_an_error_is_a_finding() -> None:
+    log = (
+        "2026-11-25T16:28:36Z [info     ] fly_called   status=200\n"
+        "2026-11-25T16:28:37Z [error    ] bring_up_broke   user_id=1\nTraceback (most recent call last):\n"
+        "  File …\nTypeError: no\n2026-11-25T16:28:38Z [error    ] bring_up_broke   user_id=2\n"
+    )
+    assert bugs(log) == ["bring_up_broke: TypeError: no"]
+    assert bugs("") == []

@@ -89,45 +89,53 @@ async def _try_to_sleep(desk: Desk, person: Person, verb: str, asleep: str) -> N
             await desk.ask("POST", f"/v1/instances/{row['user_id']}/{verb}")
 
 
-async def rehearse(stage: Stage, points: Sequence[str]) -> dict[str, str]:
-    """Every scene once, undisturbed: by which of them each of `points` is reached first."""
-    found: dict[str, str] = {}
-    for name in SCENES:
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A scene, and the replica at which its person tries first."""
+
+    scene: str
+    first: str
+
+
+async def rehearse(stage: Stage, points: Sequence[str]) -> dict[str, Part]:
+    """Every scene once at each replica, undisturbed: by which of them each of `points` is reached first."""
+    found: dict[str, Part] = {}
+    for part in (Part(scene, first) for scene in SCENES for first in sorted(stage.replicas)):
         before = len(stage.points.reached())
-        outcome = await _act(stage, name, f"rehearsal-{name}")
+        outcome = await _act(stage, part, f"rehearsal-{part.scene}-{part.first}")
         if outcome.findings:
-            raise Unserved(f"{name} fails even without a death: {outcome.findings}")
+            raise Unserved(f"{part.scene} fails even without a death: {outcome.findings}")
         for point in stage.points.reached()[before:]:
-            found.setdefault(point, name)
+            found.setdefault(point, part)
     return {point: found[point] for point in points if point in found}
 
 
-async def drill(stage: Stage, point: str, scene: str) -> Outcome:
-    """One person goes through `scene`; whichever gateway comes by `point` first dies there and is started again."""
+async def drill(stage: Stage, point: str, part: Part) -> Outcome:
+    """One person goes through a scene; whichever gateway comes by `point` first dies there and is started again."""
     for attempt in range(TRIES):
         before = len(stage.points.died())
         stage.points.arm([point])
-        outcome = await _act(stage, scene, f"{point}-{attempt}".replace(":", "-").replace(".", "-").replace("_", "-"))
+        outcome = await _act(stage, part, f"{point}-{attempt}".replace(":", "-").replace(".", "-").replace("_", "-"))
         stage.points.disarm()
         outcome.name, outcome.struck = point, len(stage.points.died()) - before
         if outcome.struck or outcome.findings:
             break
     if not outcome.struck:
-        outcome.findings.append(f"{scene} did not come by it")
+        outcome.findings.append(f"{part.scene} did not come by it")
     return outcome
 
 
-async def _act(stage: Stage, scene: str, name: str) -> Outcome:
-    outcome, desk = Outcome(name=scene, people=1), Desk(stage)
-    async with Person(stage, name) as person:
+async def _act(stage: Stage, part: Part, name: str) -> Outcome:
+    outcome, desk = Outcome(name=part.scene, people=1), Desk(stage)
+    async with Person(stage, name, first=part.first) as person:
         try:
             await person.sign_in()
-            await SCENES[scene](person, desk)
+            await SCENES[part.scene](person, desk)
             heal(stage)
             await _tidy(desk, person)
             outcome.served = 1
         except Unserved as finding:
-            outcome.findings.append(f"{scene}: {finding}")
+            outcome.findings.append(f"{part.scene}: {finding}")
         finally:
             heal(stage)
         outcome.add(person.told)
