@@ -157,7 +157,9 @@ async def running(
                 drop_cookie_prefixes=tuple(realm.flow_prefix.lower().encode() for realm in realms),
             ),
         )
-        lobby = Lobby(lifecycle, directory, store, clock, pages, leaving=lambda: health.draining)
+        lobby = Lobby(
+            lifecycle, directory, store, clock, pages, tries=settings.queue_tries, leaving=lambda: health.draining
+        )
         account = AccountDoor(
             host=AccountHost(settings.account_url),
             sessions=room.account_sessions,

@@ -21,6 +21,7 @@ from provisioner.offer import BadOffer, Offer, read_offer, shipped
 from provisioner.parts import LifecycleSettings, Parts, Traffic
 from provisioner.plans import Plans
 from provisioner.probe import GuardProbe
+from provisioner.queue import QueueDesk, Retrier
 from provisioner.store.database import connect
 from provisioner.store.plans import SubscriptionTable
 from provisioner.store.postgres import PostgresStore
@@ -54,6 +55,7 @@ class Back:
 
     parts: Parts
     lifecycle: Lifecycle
+    queue: QueueDesk
     loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
 
 
@@ -129,11 +131,12 @@ async def back_of_house(
     async with Lifecycle(parts, told=told) as lifecycle:
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "sweeper": Sweeper(parts, lifecycle, _sweep(settings, adapters.plans)).run,
+            "queue": Retrier(parts, lifecycle).run,
             "plans": partial(follow, adapters.subscriptions, adapters.plans, clock),
         }
         if parts.settings.isolation is Isolation.MACHINE:
             loops["app"] = partial(_ensure_app, adapters.cloud, settings, clock)
-        yield Back(parts=parts, lifecycle=lifecycle, loops=loops)
+        yield Back(parts=parts, lifecycle=lifecycle, queue=QueueDesk(parts, lifecycle), loops=loops)
 
 
 async def _ensure_app(cloud: FlyClient, settings: Settings, clock: Clock) -> None:
@@ -163,6 +166,7 @@ def _lifecycle(settings: Settings) -> LifecycleSettings:
         app_name=settings.fly_app_name,
         isolation=Isolation(settings.fly_isolation),
         gateway_network=settings.fly_gateway_network,
+        queue_tries=settings.queue_tries,
         region=settings.fly_region,
         image=settings.golden_image,
         guard_port=GUARD_PORT,

@@ -39,14 +39,17 @@ class Lobby:
         clock: Clock,
         pages: Pages,
         *,
+        tries: int,
         leaving: Callable[[], bool],
     ) -> None:
-        """`leaving` says that this replica is about to stop: watchers are to ask another one."""
+        """`tries` is how often a provisioning is tried before it is given up. `leaving` says that this replica is about
+        to stop: watchers are to ask another one."""
         self._lifecycle = lifecycle
         self._directory = directory
         self._store = store
         self._clock = clock
         self._pages = pages
+        self._tries = tries
         self._leaving = leaving
         self._usual: Mapping[tuple[str, str], Usual] = {}
         self._usual_until = float("-inf")
@@ -60,7 +63,7 @@ class Lobby:
         usual = await self._usual_times()
         instance = await self._directory.find(user_id)
         waiting = await self._store.waiting(user_id) if instance and instance.state is State.FAILED else None
-        return view_of(instance, job, waiting, usual, self._clock)
+        return view_of(instance, job, waiting, usual, self._clock, tries=self._tries)
 
     async def machine(self, user_id: UserId) -> InstanceView | None:
         """The same, None for whoever has none."""
@@ -156,6 +159,8 @@ def view_of(
     waiting: Waiting | None,
     usual: Mapping[tuple[str, str], Usual],
     clock: Clock,
+    *,
+    tries: int,
 ) -> InstanceView:
     """What the owner may see, from what this replica does and what the record says."""
     if job is not None:
@@ -180,7 +185,9 @@ def view_of(
         steps=tuple(_step(name, done, usual.get(("provision", name))) for name in PROVISION),
         since=clock.now() if instance is None else instance.state_since,
         eta_s=None if waiting is None else max(0.0, (waiting.next_retry_at - clock.now()).total_seconds()),
-        attempt=1 if waiting is None else waiting.retry_count + 2,
+        attempt=1 if waiting is None else waiting.attempts + (not waiting.dead),
+        attempts=None if waiting is None else tries,
+        given_up=waiting is not None and waiting.dead,
         place=None if waiting is None else waiting.place,
         error=None if waiting is None else waiting.error,
     )

@@ -174,6 +174,13 @@ class Settings(BaseSettings):
         " costs more renewals, and a replica that stalls for so long loses its work.",
     )
     sweep_every_s: float = Field(default=10, gt=0, description="Seconds between two rounds of the sweeper.")
+    queue_tries: int = Field(
+        default=10,
+        ge=1,
+        le=100,
+        description="Attempts at making a user's Machine before it is given up as a dead letter: with 10 about half an"
+        " hour. The operator is told, and the next visit after ten minutes tries again.",
+    )
     hold_navigation_s: float = Field(
         default=1.5, ge=0, le=30, description="Seconds a page waits for a sleeping Machine before the loading page."
     )

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Final
 
+import structlog
+
 from provisioner.backoff import backoff
 from provisioner.bringup import BringUp
 from provisioner.errors import BeingDeleted, CloudError, NotReady, ProvisionerError, ProvisioningFailed
@@ -13,8 +15,13 @@ from provisioner.probe import Health
 from provisioner.progress import WAKE, Progress
 from provisioner.putdown import quietly_stop
 
+log = structlog.get_logger(__name__)
+
 QUEUE_FIRST_S: Final = 5.0
 QUEUE_CAP_S: Final = 600.0
+"""Also how long one that was given up rests before a visit tries it again."""
+BACKGROUND: Final = frozenset({"reconciler", "rollout"})
+"""Actors behind whom no user waits: in the queue they come after those behind whom one does."""
 
 
 class Arrival:
@@ -56,7 +63,6 @@ class Arrival:
         except (CloudError, NotReady) as fault:
             raise await self._give_up(fault) from fault
         await store.journal(instance.id, path=self._progress.path, steps=self._progress.took())
-        await store.dequeue(user_id)
         return instance
 
     async def _entry(self, instance: Instance, *, force: bool) -> Event | None:
@@ -93,16 +99,21 @@ class Arrival:
             )
             await quietly_stop(parts, instance)
             return fault
-        words = words_for(fault)
-        await parts.store.move(
-            user_id, State.PROVISIONING, Event.FAIL, actor=self._actor, lease=self._lease, error=str(fault)
-        )
+        words, tries = words_for(fault), parts.settings.queue_tries
         known = await parts.store.waiting(user_id)
-        failures = 1 if known is None else known.retry_count + 2
+        failures = 1 if known is None else known.attempts + 1
         wait = backoff(failures, first=QUEUE_FIRST_S, cap=QUEUE_CAP_S, chance=parts.clock.jitter())
-        waiting = await parts.store.enqueue(
-            user_id, error=words, next_retry_at=parts.clock.now() + timedelta(seconds=wait)
+        waiting = await parts.store.put_off(
+            self._lease,
+            actor=self._actor,
+            error=str(fault),
+            words=words,
+            next_retry_at=parts.clock.now() + timedelta(seconds=QUEUE_CAP_S if failures >= tries else wait),
+            tries=tries,
+            background=self._actor in BACKGROUND,
         )
+        if waiting.dead:
+            log.error("dead_letter", user_id=str(user_id), attempts=waiting.attempts, error=str(fault))
         return ProvisioningFailed(words, next_retry_at=waiting.next_retry_at)
 
 

@@ -22,7 +22,7 @@ LOOKS: Final = frozenset(
     # Calls that change nothing: dying around one is dying after the act before it. Whatever is not named is an act.
     {
         *("volumes", "machine", "machines", "wait"),
-        *("find", "page", "quiet", "asleep", "unfinished", "waiting", "due", "usual"),
+        *("find", "page", "quiet", "asleep", "unfinished", "waiting", "due", "queued", "usual"),
     }
 )
 LOSSES: Final = frozenset(
@@ -31,6 +31,8 @@ LOSSES: Final = frozenset(
 )
 
 ANYWHERE: Final = (Event.DELETE,)
+ELSEWHERE: Final = ((State.PROVISIONING, Event.FAIL),)
+"""Steps that acts of their own take: `put_off`."""
 
 
 def watched(port: Port, shape: type, name: str, reach: Reach) -> Port:
@@ -56,7 +58,7 @@ def acts(shape: type) -> frozenset[str]:
 
 
 def _steps() -> set[str]:
-    return {_step(None, state, event) for state, event in STEPS}
+    return {_step(None, state, event) for state, event in STEPS if (state, event) not in ELSEWHERE}
 
 
 class _Watched:

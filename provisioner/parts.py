@@ -38,6 +38,8 @@ class LifecycleSettings:
     """Environment of every Machine, beside what names its user."""
     bring_up_within: timedelta = timedelta(minutes=2)
     """After this long a provisioning is queued for another attempt, and a wake is given up."""
+    queue_tries: int = 10
+    """Provisionings that fail before an Instance is given up until somebody asks again."""
     sleep_within: timedelta = timedelta(seconds=60)
     """How long Fly may take to suspend or stop (its suspends have been seen to take over 15 s)."""
     frozen_after: timedelta = timedelta(seconds=2)

@@ -152,16 +152,25 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """A failed provisioning in the queue. `place` counts from 1 among those that wait.
+    """A failed provisioning in the queue. `place` counts from 1 among those that wait, users before the rest.
 
-    `retry_count` is 0 after the first failure.
+    `retry_count` is 0 after the first failure; `error` is written for the user. A `dead` one was given up: it has no
+    place, and nobody tries it before a visit after `next_retry_at`, or somebody who insists.
     """
 
     user_id: UserId
     error: str
     retry_count: int
     next_retry_at: datetime
-    place: int
+    place: int | None
+    since: datetime
+    dead: bool = False
+    background: bool = False
+
+    @property
+    def attempts(self) -> int:
+        """How often it was tried, in vain each time."""
+        return self.retry_count + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,12 +279,42 @@ class Store(Protocol):
     async def unfinished(self, *, limit: int) -> Sequence[Instance]:
         """Instances in a state that somebody must bring to an end, whose lease is free or expired."""
 
-    async def enqueue(self, user_id: UserId, *, error: str, next_retry_at: datetime) -> Waiting:
-        """Put a failed provisioning into the queue, or count one more failure of the one that is there."""
+    async def put_off(
+        self,
+        lease: Lease,
+        *,
+        actor: str,
+        error: str,
+        words: str,
+        next_retry_at: datetime,
+        tries: int,
+        background: bool = False,
+    ) -> Waiting:
+        """The step from PROVISIONING to FAILED, with its place in the queue and its audit row in one transaction.
 
-    async def waiting(self, user_id: UserId) -> Waiting | None: ...
-    async def due(self, *, now: datetime, limit: int) -> Sequence[Waiting]: ...
-    async def dequeue(self, user_id: UserId) -> None: ...
+        `error` is for the operator, `words` for the user. The failure number `tries` is the last one: it is `dead`,
+        and the same transaction holds an audit row `dead_letter`. Raises Moved.
+        """
+
+    async def waiting(self, user_id: UserId) -> Waiting | None:
+        """Their entry in the queue, dead ones too. The step to ACTIVE removes it."""
+
+    async def due(self, *, now: datetime, limit: int) -> Sequence[Waiting]:
+        """Those to be tried again now: users first, then longest due."""
+
+    async def queued(
+        self, *, dead: bool | None = None, after: UserId | None = None, limit: int = 100
+    ) -> Sequence[Waiting]:
+        """In order of user_id, for paging by `after`: all, or only the dead, or only those that wait."""
+
+    async def try_again(self, user_id: UserId, *, actor: str) -> Waiting | None:
+        """Due now, with all its tries before it again. With an audit row; None if it is not in the queue."""
+
+    async def reschedule(self, user_id: UserId, *, at: datetime, actor: str) -> Waiting | None:
+        """Due at `at`; a dead one waits again, for one more try. With an audit row; None if it is not in the queue."""
+
+    async def drop(self, user_id: UserId, *, actor: str) -> bool:
+        """Out of the queue, with an audit row; False if it was not in it. The Instance stays FAILED."""
 
     async def journal(self, instance_id: UUID, *, path: str, steps: Mapping[str, float]) -> None:
         """Remember how long each named step of a `path` ("provision", "resume", "start") took, in seconds."""

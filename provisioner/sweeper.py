@@ -1,4 +1,4 @@
-"""The round that puts the quiet to sleep, goes on with what was left unfinished, and retries what failed."""
+"""The round that puts the quiet to sleep and goes on with what was left unfinished."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +10,7 @@ import structlog
 from provisioner.errors import CloudError, Moved, ProvisionerError
 from provisioner.idle import overslept, quiet
 from provisioner.instance import Instance
-from provisioner.lifecycle import Lifecycle, Visitor
+from provisioner.lifecycle import Lifecycle
 from provisioner.parts import Parts
 
 log = structlog.get_logger(__name__)
@@ -21,7 +21,7 @@ class SweepSettings:
     """When Machines go to sleep."""
 
     every: timedelta = timedelta(seconds=10)
-    """Time between two rounds. Each costs four short queries."""
+    """Time between two rounds. Each costs three short queries."""
     suspend_after: timedelta = timedelta(minutes=15)
     """Quiet time before a Machine is suspended. Longer costs money, shorter costs wakes."""
     stop_after: timedelta = timedelta(days=7)
@@ -56,7 +56,6 @@ class Sweeper:
     async def round(self) -> None:
         """Everything once."""
         await self.recover()
-        await self.retry()
         await self.suspend_quiet()
         await self.stop_overslept()
 
@@ -90,15 +89,6 @@ class Sweeper:
     async def recover(self) -> None:
         """Go on with what a dead replica, or our own last run, left unfinished."""
         await self._each(await self._parts.store.unfinished(limit=self._settings.batch), self._lifecycle.recover)
-
-    async def retry(self) -> None:
-        """Failed provisionings whose next attempt is due."""
-        for waiting in await self._parts.store.due(now=self._parts.clock.now(), limit=self._settings.at_once):
-            instance = await self._parts.store.find(waiting.user_id)
-            if instance is None:
-                await self._parts.store.dequeue(waiting.user_id)
-            else:
-                self._lifecycle.begin(Visitor(instance.user_id, instance.email), actor="queue")
 
     async def _works(self, instance: Instance) -> bool:
         """Does its Guard say that it works? Unreadable counts as yes, up to the cap."""

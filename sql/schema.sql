@@ -204,17 +204,20 @@ create table public.provisioning_queue (
   status text not null default 'waiting',
   created_at timestamptz not null default now(),
   updated_at timestamptz not null default now(),
+  priority smallint not null default 0,
 
+  constraint provisioning_queue_priority_known check (priority in (0, 1)),
   constraint provisioning_queue_status_known check (status in ('waiting', 'dead')),
   constraint provisioning_queue_retry_count_natural check (retry_count >= 0)
 );
 comment on table public.provisioning_queue is 'Provisionings that failed and will be tried again.';
-comment on column public.provisioning_queue.error is 'What went wrong last, for the operator.';
+comment on column public.provisioning_queue.error is 'What went wrong last, in words for the user; user_instances.error has Fly''s.';
 comment on column public.provisioning_queue.retry_count is 'Failures after the first.';
 comment on column public.provisioning_queue.status is 'dead: given up until an operator or the user asks again.';
+comment on column public.provisioning_queue.priority is '0: a user waits; 1: work in the background, after all users.';
 
 create index provisioning_queue_due on public.provisioning_queue (next_retry_at) where status = 'waiting';
-create index provisioning_queue_place on public.provisioning_queue (created_at, user_id) where status = 'waiting';
+create index provisioning_queue_place on public.provisioning_queue (priority, created_at, user_id) where status = 'waiting';
 
 create trigger stamp_update before update on public.provisioning_queue
   for each row execute function gateway.stamp_update();

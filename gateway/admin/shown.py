@@ -21,7 +21,8 @@ class QueueShown(Shown):
     error: str
     retry_count: int = Field(description="Failures after the first.")
     next_retry_at: datetime
-    place: int = Field(description="Among all that wait, from 1.")
+    place: int | None = Field(description="Among all that wait, from 1; null for one that was given up.")
+    dead: bool = Field(description="Given up: nobody tries it before the user comes again, or an operator says so.")
 
 
 class InstanceShown(Shown):

@@ -70,6 +70,9 @@ class InstanceView:
     error: str | None = None
     """Why the attempt before this one failed, or the last one, in words for the owner; never an exception's text."""
 
+    given_up: bool = False
+    """Nobody tries any more by themselves: a later visit does, or an operator."""
+
     @property
     def ready(self) -> bool:
         """Whether the App may be opened now."""
@@ -94,6 +97,7 @@ class InstanceView:
             "eta_s": _ms(self.eta_s),
             "attempt": self.attempt,
             "attempts": self.attempts,
+            "given_up": self.given_up,
             "place": self.place,
             "error": self.error,
         }

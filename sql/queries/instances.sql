@@ -46,6 +46,10 @@ with held as materialized (
 ), audited as (
   insert into gateway.audit_log (at, actor, action, user_id, from_state, to_state, detail)
   select :now, :actor, :action, user_id, :from_state, :to_state, :detail::jsonb from moved
+), served as (
+  -- Whoever is there waits no longer.
+  delete from public.provisioning_queue
+  where user_id in (select user_id from moved where state = 'active')
 )
 select * from moved;
 

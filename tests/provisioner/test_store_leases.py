@@ -148,9 +148,11 @@ async def test_the_machine_of_a_serving_instance_cannot_be_forgotten(store, make
 
 async def test_a_deleted_instance_leaves_only_its_trace(store, make, admin, clock):
     """Nothing of the user remains but the log of what was done, and a later sign-up starts from nothing."""
-    instance = await make(State.DELETING)
+    instance = await make()
     lease = await store.acquire(instance.user_id, owner="r1", ttl=TTL)
-    await store.enqueue(instance.user_id, error="no room", next_retry_at=clock.now())
+    put_off = {"error": "409", "words": "no room", "tries": 9, "actor": "visit", "next_retry_at": clock.now()}
+    await store.put_off(lease, **put_off)
+    await store.move(instance.user_id, State.FAILED, Event.DELETE, actor="operator")
     await store.remove(lease, actor="operator")
     assert await store.find(instance.user_id) is None
     assert await store.waiting(instance.user_id) is None

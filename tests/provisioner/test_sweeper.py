@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from localcloud.database import Database
-from provisioner.errors import ProvisioningFailed
 from provisioner.instance import Event, State
 from provisioner.lifecycle import Visitor
 from provisioner.ports import Touch
@@ -122,19 +121,6 @@ async def test_a_deletion_that_was_begun_is_finished(back: Back) -> None:
     await sweeper(back).recover()
     assert await back.store.find(ada.user_id) is None
     assert await back.cloud.volumes("jarvis-machines") == []
-
-
-async def test_failed_provisionings_are_tried_again_when_they_are_due(back: Back) -> None:
-    """Nobody has to press anything: when the cloud has room again, the user has a Machine."""
-    ada = somebody()
-    back.fly.faults.add({"match": {"action": "create_machine"}, "fault": {"kind": "capacity", "scope": "region"}})
-    with pytest.raises(ProvisioningFailed):
-        await back.ready(ada)
-    await sweeper(back).retry()
-    assert back.lifecycle.job(ada.user_id) is None  # not due yet
-    await back.store._pool.execute("update provisioning_queue set next_retry_at = now() - interval '1 second'")
-    await sweeper(back).retry()
-    assert (await back.ready(ada)).state is State.ACTIVE
 
 
 async def test_ten_thousand_are_judged_quickly(back: Back) -> None:

@@ -133,6 +133,7 @@ def test_the_json_is_exactly_what_outsiders_rely_on() -> None:
         "eta_s": 1.0,
         "attempt": 2,
         "attempts": None,
+        "given_up": False,
         "place": None,
         "error": None,
     }
