@@ -133,7 +133,8 @@ async def running(
         in_background("retention", keep_short(partial(prune, pool), clock, _kept(settings)))
         eraser = Eraser(Book(pool, queries("account")), lifecycle, room.supabase, clock)
         in_background("eraser", eraser.run())
-        in_background("severance", Severance(relay.live, room.sessions, room.personal, room.admissions, clock).run())
+        severance = Severance(relay.live, room.sessions, room.personal, room.logins, room.admissions, clock)
+        in_background("severance", severance.run())
         places = Places(
             per_user=Room(requests=settings.hold_per_user, body_bytes=settings.hold_bytes_per_user),
             total=Room(requests=settings.hold_total, body_bytes=settings.hold_bytes_total),

@@ -149,7 +149,7 @@ class FastGate:
     def _look(self, cookie_id: bytes, now: float) -> _Known | None:
         known = self._known.get(cookie_id)
         identity = self._sessions.peek(cookie_id.decode("ascii")) if _SESSION_ID(cookie_id) else None
-        if identity is None or identity.session is None:
+        if identity is None:
             if known is not None:
                 self._forget(cookie_id, known)
             return None
@@ -180,5 +180,4 @@ class FastGate:
 
     def _forget(self, cookie_id: bytes, known: _Known) -> None:
         del self._known[cookie_id]
-        if known.identity.session is not None:
-            self._ids.pop(known.identity.session, None)
+        self._ids.pop(known.identity.session, None)

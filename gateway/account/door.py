@@ -103,7 +103,7 @@ class AccountDoor:
         who = await self._who(request)
         try:
             form = await read_form(request)
-            if who.session is None or not self._forms.fits(one(form, FIELD), who.session):
+            if not self._forms.fits(one(form, FIELD), who.session):
                 raise NotSameOrigin("the form was made for somebody else")
             if path == "/auth/logout":
                 return await self._signin.logout(request)
@@ -122,7 +122,7 @@ class AccountDoor:
 
     def _frame(self, who: Identity, said: str | None = None) -> Frame:
         """`said` is a key of SAID, as a redirect of ours carries it; anything else says nothing."""
-        csrf = self._forms.of(who.session or b"")
+        csrf = self._forms.of(who.session)
         return Frame(email=who.email, csrf=csrf, app_url=self._app_url, said=SAID.get(said or ""))
 
     async def _overview(self, request: web.BaseRequest, who: Identity) -> web.StreamResponse:

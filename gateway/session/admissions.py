@@ -11,7 +11,7 @@ import asyncpg
 import structlog
 from cachetools import TTLCache
 
-from gateway.session.identity import SessionError
+from gateway.session.identity import SessionError, SignInUnavailable
 from gateway.session.records import in_words
 from provisioner.clock import Clock
 from provisioner.instance import UserId
@@ -20,6 +20,8 @@ from provisioner.store.database import queries
 REMEMBERED: Final = 100_000
 REMEMBERED_FOR_S: Final = 60.0
 """News of a change come at once; this bounds how long one that was missed can lie."""
+GRACE_S: Final = 900.0
+"""While the database does not answer, who came in within so many seconds goes on. As for sessions."""
 log = structlog.get_logger(__name__)
 
 
@@ -92,6 +94,7 @@ class Admissions:
         self._pool, self._clock, self._rules = pool, clock, rules
         self._sql = queries("signups")
         self._may: TTLCache[UserId, bool] = TTLCache(REMEMBERED, REMEMBERED_FOR_S, timer=clock.monotonic)
+        self._lately: TTLCache[UserId, bool] = TTLCache(REMEMBERED, GRACE_S, timer=clock.monotonic)
         self._changes = 0
         self._listeners: list[Callable[[UserId | None], None]] = []
 
@@ -100,12 +103,17 @@ class Admissions:
         if user_id in self._may:
             return
         changes = self._changes
-        standing = await self.ask(user_id, email)
+        try:
+            standing = await self.ask(user_id, email)
+        except SignInUnavailable:
+            if user_id in self._lately:
+                return
+            raise
         if standing is not Standing.ADMITTED:
             log.info("not_admitted", user_id=str(user_id), standing=standing.value)
             raise NotAdmitted(standing)
         if changes == self._changes:
-            self._may[user_id] = True
+            self._may[user_id] = self._lately[user_id] = True
 
     async def ask(self, user_id: UserId, email: str) -> Standing:
         """Their standing now. Who asks for the first time is written down. Raises SignInUnavailable."""
@@ -150,8 +158,10 @@ class Admissions:
         self._changes += 1
         if user_id is None:
             self._may.clear()
+            self._lately.clear()
         else:
             self._may.pop(UserId(user_id), None)
+            self._lately.pop(UserId(user_id), None)
         for listener in self._listeners:
             listener(None if user_id is None else UserId(user_id))
 

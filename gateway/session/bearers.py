@@ -2,6 +2,7 @@
 
 from gateway.session.admissions import Admissions
 from gateway.session.identity import Identity
+from gateway.session.logins import Logins, session_of
 from gateway.session.personal import PersonalTokens, looks_personal
 from gateway.session.token import Tokens
 
@@ -9,8 +10,8 @@ from gateway.session.token import Tokens
 class Bearers:
     """Reads the header and checks what is in it. Any other Authorization belongs to the App and is not looked at."""
 
-    def __init__(self, tokens: Tokens, personal: PersonalTokens, admissions: Admissions) -> None:
-        self._tokens, self._personal, self._admissions = tokens, personal, admissions
+    def __init__(self, tokens: Tokens, personal: PersonalTokens, logins: Logins, admissions: Admissions) -> None:
+        self._tokens, self._personal, self._logins, self._admissions = tokens, personal, logins, admissions
 
     def token_in(self, authorization: str | None) -> str | None:
         """The token, if it is one of ours, good or bad. Such a header must never reach a Machine."""
@@ -28,11 +29,13 @@ class Bearers:
             identity = await self._personal.verify(token)
         else:
             claims = await self._tokens.verify(token)
+            session = session_of(claims.supabase_session_id, claims.issued_at)
+            await self._logins.check(claims.user_id, session)
             identity = Identity(
                 user_id=claims.user_id,
                 email=claims.email,
                 supabase_session_id=claims.supabase_session_id,
-                session=None,
+                session=session,
                 expires_at=claims.expires_at,
             )
         # Who signs in by a browser was asked then; who comes with a token of Supabase's own has passed no door yet.

@@ -16,8 +16,8 @@ class Identity:
     email: str
     """As Supabase knows it; "" for an account without one. For showing, never for deciding."""
     supabase_session_id: UUID | None
-    session: bytes | None
-    """What ends it: the hash of our session's id, or a mark of a personal token. None for a token of Supabase's."""
+    session: bytes
+    """What ends it: the hash of our session's id, or the mark of a personal token or of a login at Supabase."""
     expires_at: datetime
     """The end of the access token behind it. A session is renewed without its streams noticing."""
     scopes: frozenset[str] | None = None

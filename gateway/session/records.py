@@ -148,10 +148,10 @@ class Records:
         async with in_words():
             return bool(await self._sql.session_is_users(self._pool, id_hash=id_hash, user_id=user_id))
 
-    async def delete_user(self, user_id: UserId) -> None:
-        """End every session of the user."""
+    async def sign_out_everywhere(self, user_id: UserId, *, now: datetime) -> None:
+        """End every session of the user, and every access token that was given out before `now`."""
         async with in_words():
-            await self._sql.delete_sessions_of_user(self._pool, user_id=user_id)
+            await self._sql.sign_out_everywhere(self._pool, user_id=user_id, now=now)
 
     async def see(self, seen: Mapping[bytes, datetime], *, idle: timedelta, absolute: timedelta) -> None:
         """Write when sessions were last used, and move their sliding end."""
@@ -225,9 +225,10 @@ class LockedRecord:
     async def delete(self) -> None:
         await self._sql.delete_session(self._connection, id_hash=self.record.id_hash)
 
-    async def delete_all_of_user(self) -> None:
-        """The account is gone or banned: nothing that was ever given to it opens anything any more."""
-        await self._sql.shut_out(self._connection, user_id=self.record.user_id)
+    async def shut_out(self, *, banned: bool, now: datetime) -> None:
+        """The account is banned or gone: nothing that was ever given to it opens anything any more."""
+        reason = "banned" if banned else "deleted"
+        await self._sql.shut_out(self._connection, user_id=self.record.user_id, reason=reason, now=now)
 
 
 def _record(id_hash: bytes, claims: Claims, granted: Granted, *, expires_at: datetime, ip: str | None) -> Record:

@@ -70,7 +70,10 @@ class Refresher:
                 try:
                     granted = await self._ask(row.record)
                 except SessionDead as dead:
-                    await (row.delete_all_of_user() if dead.code in USER_IS_GONE else row.delete())
+                    if dead.code in USER_IS_GONE:
+                        await row.shut_out(banned=dead.code == "user_banned", now=self._clock.now())
+                    else:
+                        await row.delete()
                     news: SessionError = NotSignedIn(Reason.REVOKED, dead.code)
                 else:
                     try:

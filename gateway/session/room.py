@@ -12,6 +12,7 @@ from gateway.session.admissions import Admissions
 from gateway.session.bearers import Bearers
 from gateway.session.claims import Trust
 from gateway.session.jwks import KeyRing
+from gateway.session.logins import Logins
 from gateway.session.personal import PersonalTokens
 from gateway.session.records import Records
 from gateway.session.sessions import Sessions
@@ -20,7 +21,7 @@ from gateway.session.signin import SignIn
 from gateway.session.supabase import SupabaseAuth, pool
 from gateway.session.token import Tokens
 from gateway.session.vault import Vault
-from gateway.session.watch import STANDINGS, TOKENS, watch
+from gateway.session.watch import LOGINS, STANDINGS, TOKENS, watch
 from provisioner.clock import Clock
 
 
@@ -34,6 +35,7 @@ class SessionRoom:
     """Of the account origin: other cookies, other ids, no tokens."""
     account_signin: SignIn
     personal: PersonalTokens
+    logins: Logins
     admissions: Admissions
     supabase: SupabaseAuth
     _settings: SessionSettings
@@ -49,7 +51,10 @@ class SessionRoom:
             more={
                 TOKENS: self.personal.heard_end,
                 STANDINGS: lambda told: self.admissions.heard_change(None if told is None else UUID(told)),
+                LOGINS: lambda told: self.logins.heard_end(None if told is None else UUID(told)),
             },
+            ends=self.logins.run,
+            sweeps=(self.sessions.sweep, self.logins.sweep),
             books=(self.sessions.write_seen, self.account_sessions.write_seen, self.personal.write_used),
         )
 
@@ -80,6 +85,7 @@ async def open_session_room(
         tokens = Tokens(keys, trust, clock=clock, remember=settings.known_sessions)
         records = Records(database, Vault(settings.master_keys, purpose="session-tokens"))
         personal = PersonalTokens(database, clock)
+        logins = Logins(database, clock)
         admissions = Admissions(database, clock, settings.rules)
 
         def door(settings: SessionSettings, bearers: Bearers | None) -> tuple[Sessions, SignIn]:
@@ -96,13 +102,22 @@ async def open_session_room(
                 client_ip=client_ip,
             )
 
-        sessions, signin = door(settings, Bearers(tokens, personal, admissions))
+        sessions, signin = door(settings, Bearers(tokens, personal, logins, admissions))
         account_sessions, account_signin = door(settings.of_account, None)
         # One listener hears of every session that ends; each of the two remembers what it is told.
         sessions.when_ended(account_sessions.heard_end)
         try:
             yield SessionRoom(
-                sessions, signin, account_sessions, account_signin, personal, admissions, supabase, settings, clock
+                sessions,
+                signin,
+                account_sessions,
+                account_signin,
+                personal,
+                logins,
+                admissions,
+                supabase,
+                settings,
+                clock,
             )
         finally:
             await sessions.aclose()

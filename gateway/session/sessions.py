@@ -148,9 +148,11 @@ class Sessions:
         return await self._records.is_users(id_hash, user_id) and await self.end(id_hash) is not None
 
     async def end_all(self, user_id: UserId, *, by: bytes | None = None) -> None:
-        """Sign out everywhere. Every replica hears of each session; Supabase hears by the token of session `by`."""
+        """Sign out everywhere, access tokens of Supabase's own included. Every replica hears of each session;
+        Supabase hears by the token of session `by`.
+        """
         ended = None if by is None else await self._records.delete(by)
-        await self._records.delete_user(user_id)
+        await self._records.sign_out_everywhere(user_id, now=self._clock.now())
         self._tokens.forget(lambda claims: claims.user_id == user_id)
         if ended is not None:
             self._chores.begin(("everywhere", user_id), lambda: self._tell_supabase(ended, "global"))

@@ -2,7 +2,7 @@
 
 import asyncio
 import binascii
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from provisioner.clock import Clock
 CHANNEL: Final = "session_ended"
 TOKENS: Final = "token_ended"
 STANDINGS: Final = "standing_changed"
+LOGINS: Final = "login_ended"
 ALIVE_EVERY: Final = 20.0  # seconds: a dead connection that nobody closed would keep quiet for ever
 RECONNECT: Final = 0.5
 RECONNECT_MAX: Final = 10.0
@@ -34,12 +35,17 @@ async def watch(
     clock: Clock,
     seen_every: timedelta,
     more: Mapping[str, Hear],
+    ends: Callable[[], Coroutine[Any, Any, None]],
     books: Sequence[Callable[[], Awaitable[None]]],
+    sweeps: Sequence[Callable[[], Awaitable[None]]],
 ) -> None:
-    """Hear of what ends elsewhere, write what is noted down in `books`, sweep old sessions. Runs until cancelled."""
+    """Hear of what ends elsewhere, do what follows from it (`ends`), write what is noted down in `books`, and do the
+    `sweeps` now and then. Runs until cancelled.
+    """
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(listen(sessions, dsn, clock=clock, more=more))
-        tasks.create_task(_keep_books(sessions, books, clock=clock, seen_every=seen_every))
+        tasks.create_task(ends())
+        tasks.create_task(_keep_books(books, sweeps, clock=clock, seen_every=seen_every))
 
 
 async def listen(
@@ -109,7 +115,11 @@ def _pass_on(hear: Hear, payload: str) -> None:
 
 
 async def _keep_books(
-    sessions: Sessions, books: Sequence[Callable[[], Awaitable[None]]], *, clock: Clock, seen_every: timedelta
+    books: Sequence[Callable[[], Awaitable[None]]],
+    sweeps: Sequence[Callable[[], Awaitable[None]]],
+    *,
+    clock: Clock,
+    seen_every: timedelta,
 ) -> None:
     swept = clock.monotonic()
     while True:
@@ -118,7 +128,8 @@ async def _keep_books(
             await write()
         if clock.monotonic() - swept >= SWEEP_EVERY.total_seconds():
             swept = clock.monotonic()
-            try:
-                await sessions.sweep()
-            except SignInUnavailable as unswept:
-                log.warning("sessions_not_swept", error=unswept.cause)
+            for sweep in sweeps:
+                try:
+                    await sweep()
+                except SignInUnavailable as unswept:
+                    log.warning("sessions_not_swept", error=unswept.cause)

@@ -53,14 +53,19 @@ order by last_seen_at desc, id_hash;
 -- name: session_is_users(id_hash, user_id)$
 select exists (select from gateway.sessions where id_hash = :id_hash and user_id = :user_id);
 
--- name: delete_sessions_of_user(user_id)!
--- Sign out everywhere.
+-- name: sign_out_everywhere(user_id, now)!
+-- Sessions here, and every access token that Supabase gave out so far.
+with ended as (
+  insert into gateway.ended_logins (user_id, reason, ended_at) values (:user_id, 'signed_out_everywhere', :now)
+)
 delete from gateway.sessions where user_id = :user_id;
 
--- name: shut_out(user_id)!
--- The user was banned or deleted at Supabase: sessions and personal tokens end.
+-- name: shut_out(user_id, reason, now)!
+-- The user was banned or deleted at Supabase: sessions, personal tokens and access tokens end.
 with tokens as (
   delete from gateway.access_tokens where user_id = :user_id
+), ended as (
+  insert into gateway.ended_logins (user_id, reason, ended_at) values (:user_id, :reason, :now)
 )
 delete from gateway.sessions where user_id = :user_id;
 

@@ -25,7 +25,8 @@ _QUERIES: Final = {
         from pg_class c join pg_policy p on p.polrelid = c.oid where {ours}""",
     "triggers": """
         select pg_get_triggerdef(t.oid), t.tgenabled
-        from pg_class c join pg_trigger t on t.tgrelid = c.oid and not t.tgisinternal where {ours}""",
+        from pg_class c join pg_trigger t on t.tgrelid = c.oid and not t.tgisinternal
+        where {ours} or c.relnamespace = 'auth'::regnamespace""",
     "functions": """
         select pg_get_functiondef(p.oid), p.proowner::regrole, obj_description(p.oid, 'pg_proc')
         from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname in ('public', 'gateway')""",

@@ -269,6 +269,7 @@ async def served(
                 allow=("http://**.localhost:**/auth/callback**",),
                 publishable_key="sb_publishable_j",
                 secret_key="sb_secret_j",
+                mirror_dsn=database.admin_dsn,
             )
         )
         fly = await stack.enter_async_context(

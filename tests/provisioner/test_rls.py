@@ -23,6 +23,7 @@ HIDDEN = {
 PRIVATE = [
     "sessions",
     "access_tokens",
+    "ended_logins",
     "signups",
     "deletions",
     "instance_leases",

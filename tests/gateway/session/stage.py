@@ -163,7 +163,7 @@ class Browser:
 
     def __init__(self, home: str) -> None:
         self.home = home
-        self.http = httpx.AsyncClient(base_url=home, trust_env=False)
+        self.http = httpx.AsyncClient(base_url=home, trust_env=False, timeout=45)
 
     async def __aenter__(self) -> "Browser":
         return self
