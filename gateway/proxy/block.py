@@ -30,8 +30,6 @@ _PLAIN_HOST: Final = re.compile(rb"[0-9A-Za-z.\-_:\[\]]+").fullmatch
 _NEVER_NAMED: Final = frozenset({b"host", b"content-length"})
 _NOTHING: Final[frozenset[bytes]] = frozenset()
 _NO_VALUES: Final[dict[bytes, list[bytes]]] = {}
-_USUAL_MOST: Final = 4096
-_USUAL_BYTES: Final = 160
 _KEPT_MOST: Final = 1024
 _KEPT_BYTES: Final = 4096
 
@@ -120,10 +118,7 @@ class Block:
             kind = verdicts[name]
             if not kind:
                 keep(line)
-                if len(line) <= _USUAL_BYTES:
-                    if len(usual) >= _USUAL_MOST:
-                        usual.clear()
-                    usual.add(line)
+                verdicts.passes(line)
             elif kind == COOKIE:
                 value = value.strip(b" \t")
                 self.cookie = self.cookie + b"; " + value if self.cookie else value

@@ -40,12 +40,12 @@ class Downstream(Protocol):
     def splice(self, sink: Callable[[bytes], None]) -> None: ...
 
 
-class Exchange:
-    """A Guest of the client's connection, a User of the Machine's, Owner of the answer, Served for the registry."""
+class Exchange(Answering):
+    """A Guest of the client's connection, a User of the Machine's, Served for the registry; and the answer itself."""
 
     __slots__ = (
-        "_answering", "_asked", "_clock", "_front", "_limits", "_moving", "_over", "_passage", "_seen", "_splice",
-        "_waiter", "alive_at", "client", "done", "error", "head", "moved_at", "request_sent", "streaming", "upstream",
+        "_asked", "_clock", "_front", "_limits", "_moving", "_over", "_passage", "_seen", "_splice", "_waiter",
+        "alive_at", "done", "error", "head", "moved_at", "request_sent", "streaming", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -57,12 +57,11 @@ class Exchange:
         limits: ProxyLimits,
         clock: "Clock",
     ) -> None:
-        self.client = client
+        super().__init__(client, asked, passage.ours, limits.max_head_bytes)
         self._front = front
         self._asked, self._passage, self._limits, self._clock = asked, passage, limits, clock
         self.head = asked.for_machine(passage)
         """Of the request, as the Machine gets it."""
-        self._answering = Answering(client, asked, passage.ours, limits.max_head_bytes)
         self.done = False
         """The exchange is over: answered, failed (`error`), or one side gone."""
         self._over: asyncio.Future[None] | None = None
@@ -76,20 +75,6 @@ class Exchange:
         self.streaming = False
         self.moved_at = self.alive_at = clock.monotonic()
 
-    @property
-    def started(self) -> bool:
-        """A final answer's first byte went to the client: no other answer may follow."""
-        return self._answering.started
-
-    @property
-    def status(self) -> int:
-        return self._answering.status
-
-    @property
-    def carried(self) -> int:
-        """Bytes of the answer's body."""
-        return self._answering.carried
-
     # -- as the relay drives it
 
     def attach(self, upstream: Upstream) -> None:
@@ -102,7 +87,7 @@ class Exchange:
     @property
     def went_unheard(self) -> bool:
         """The connection ended without a word from the Machine."""
-        return isinstance(self.error, UpstreamBroke) and not self._answering.received
+        return isinstance(self.error, UpstreamBroke) and not self.received
 
     async def over(self) -> None:
         """Return when it is over. For its lane alone: a cancelled wait counts as the end."""
@@ -118,10 +103,6 @@ class Exchange:
         """Forget a connection that turned out to be dead before anything came back."""
         self.error = self._over = None
         self.done = False
-
-    def encourage(self) -> None:
-        """Answer an Expect that the Machine leaves unanswered."""
-        self._answering.encourage()
 
     def uploaded(self) -> None:
         """A piece of the request body went on."""
@@ -164,9 +145,6 @@ class Exchange:
 
     # -- the Machine's side
 
-    def take(self, data: bytes) -> None:
-        self._answering.take(self, data)
-
     def upstream_full(self) -> None:
         if self._splice is not None:
             self.client.pause_reading()
@@ -182,7 +160,7 @@ class Exchange:
         if self._splice is not None:
             if not self._splice.leaving:
                 self.client.close()  # after what is already written
-        elif exc is None and self._answering.end_of_input():
+        elif exc is None and self.end_of_input():
             self._end()
         else:
             self.fail(UpstreamBroke("closed within an answer" if self.started else "closed before an answer"))
@@ -196,10 +174,14 @@ class Exchange:
     def garbled(self, why: str) -> None:
         self.fail(UpstreamGarbled(why))
 
-    def moved(self, size: int, *, data: bool) -> None:
+    def streams(self, sink: Callable[[bytes], None]) -> None:
         self.streaming = True
-        if data:
-            self._touch(self._clock.monotonic())
+        if self.upstream is not None:
+            self.upstream.sink = sink
+
+    def moved(self) -> None:
+        """Noted here and told at the next tick: there may be very many. So with frames."""
+        self._moving = True
 
     def switched(self, rest: bytes) -> None:
         upstream = self.upstream
@@ -209,15 +191,11 @@ class Exchange:
         self._asked.keep_alive = False
         self._asked.forget()
         self.head = b""
-        self._splice = splice = Splice(self.client, upstream.transport, self.framed)
+        self._splice = splice = Splice(self.client, upstream.transport, self.moved)
         upstream.sink = splice.from_upstream
         if rest:
             splice.from_upstream(rest)
         self._front.splice(splice.from_client)
-
-    def framed(self) -> None:
-        """A data frame passed. Noted here and told at the next tick: there may be very many."""
-        self._moving = True
 
     def _touch(self, now: float) -> None:
         self._moving = False
@@ -245,7 +223,7 @@ class Exchange:
     def stop(self, code: int) -> None:
         if self._splice is not None:
             self._splice.close(code)
-        elif self._answering.end_early():  # an event stream: the browser comes back
+        elif self.end_early():  # an event stream: the browser comes back
             self.finished(reusable=False)
             self.client.close()
         else:

@@ -13,6 +13,8 @@ from gateway.proxy.framing import Malformed
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _KEPT_VERDICTS: Final = 2048
+_USUAL_MOST: Final = 4096
+_USUAL_BYTES: Final = 160
 
 _HOP: Final = (
     b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te", b"trailer",
@@ -47,6 +49,13 @@ class Verdicts(dict[bytes, int]):
         self._special, self._dropped, self._prefixes = special, frozenset(dropped) | frozenset(_HOP), prefixes
         self.usual: set[bytes] = set()
         """Lines that just pass. Browsers send the same ones with every request, so most need no second look."""
+
+    def passes(self, line: bytes) -> None:
+        """A line of a field that just passes was met: it may be a usual one."""
+        if len(line) <= _USUAL_BYTES:
+            if len(self.usual) >= _USUAL_MOST:
+                self.usual.clear()
+            self.usual.add(line)
 
     def __missing__(self, name: bytes) -> int:
         kind = self._judge(name)

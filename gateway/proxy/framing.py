@@ -28,7 +28,7 @@ class Malformed(Exception):
 class Chunks:
     """Walks one chunked body. `feed` says which bytes belong to it, and may collect the payload."""
 
-    __slots__ = ("_after", "_held", "_left", "_trailing", "done", "payload", "size")
+    __slots__ = ("_after", "_held", "_left", "_trailing", "at_boundary", "done", "payload", "size")
 
     def __init__(self, payload: list[bytes] | None = None) -> None:
         self.done = False
@@ -36,21 +36,23 @@ class Chunks:
         """Gets the pieces of data between the framing, if given."""
         self.size = 0
         """Bytes of data that chunks have announced so far."""
+        self.at_boundary = True
+        """Between two chunks, with nothing kept back: a chunk could be written here."""
         self._held = b""  # an unfinished line of framing, kept back until it is known to be right
         self._left = 0  # of the current chunk's data
         self._after = False  # the CRLF behind a chunk's data is due
         self._trailing = 0  # bytes of the trailer section so far, 0 before it
 
-    @property
-    def at_boundary(self) -> bool:
-        """Between two chunks, with nothing kept back: a last chunk could be written here."""
-        return not (self._left or self._after or self._held or self._trailing)
-
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """The bytes to pass on, framing included and trailers left out, and those behind the body.
 
-        Raises Malformed for anything but exact RFC 9112 framing.
+        Raises Malformed for anything but exact RFC 9112 framing. A whole chunk at a boundary need not be fed.
         """
+        walked = self._walk(data)
+        self.at_boundary = not (self._left or self._after or self._held or self._trailing)
+        return walked
+
+    def _walk(self, data: bytes) -> tuple[bytes, bytes]:
         if self._held:
             data, self._held = self._held + data, b""
         pos, size, cut = 0, len(data), -1

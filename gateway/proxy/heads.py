@@ -74,13 +74,18 @@ def parse_answer(head: bytes, ours: Cookies) -> Answer:
     said: frozenset[bytes] = frozenset()
     named: frozenset[bytes] = frozenset()
     chunked = False
+    usual = ANSWERED.usual
     for line in lines:
+        if line in usual:
+            keep(line)
+            continue
         name, colon, value = line.partition(b":")
         if not colon:
             raise Malformed("a header line without a colon")
         kind = ANSWERED[name]
         if not kind:
             keep(line)
+            ANSWERED.passes(line)
         elif kind == LENGTH:
             text = value.strip(b" \t")
             if answer.length is not None or DIGITS(text) is None:

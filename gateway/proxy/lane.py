@@ -171,7 +171,7 @@ class Run(Exchange):
             isinstance(error, UpstreamBroke)
             and self._reused
             and self._asked.replayable
-            and not (self.done or self._answering.received or self.started)
+            and not (self.done or self.received or self.started)
         ):
             # The Machine closed an idle connection while our request was on its way. Once, on a new one.
             self._reused = self.request_sent = False
