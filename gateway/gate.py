@@ -12,7 +12,7 @@ from gateway.activity import Activity
 from gateway.directory import Directory
 from gateway.errors import TooManyOpen
 from gateway.places import Places
-from gateway.proxy.errors import UpstreamError
+from gateway.proxy.errors import UpstreamBroke, UpstreamError
 from gateway.proxy.fields import Cookies
 from gateway.proxy.relay import Passage, Relay, fault_of
 from gateway.request import Kind, forwarded
@@ -101,7 +101,7 @@ class Gate:
             try:
                 return await self._relay.relay(request, passage)
             except UpstreamError as fault:
-                self.failed(passage, identity.user_id)
+                self.failed(passage, identity.user_id, fault)
                 if fault.sent or not left:
                     raise
                 log.info("endpoint_in_doubt", user_id=str(identity.user_id), error=type(fault).__name__)
@@ -164,10 +164,16 @@ class Gate:
         """One more exchange of theirs may be opened."""
         return self._relay.live.in_progress(user_id) < self._settings.open_per_user
 
-    def failed(self, passage: Passage, user_id: UserId) -> None:
-        """Their Machine did not answer there: neither connections nor what we know of it can be trusted."""
+    def failed(self, passage: Passage, user_id: UserId, fault: UpstreamError) -> None:
+        """Their Machine did not answer there: neither connections nor what we know of it can be trusted.
+
+        One that breaks off is looked after as a silent one is: Fly Proxy takes a connection to a Machine that was
+        stopped behind our back, and closes it once the request was sent.
+        """
         self._relay.drop_pool(passage.endpoint)
         self._directory.drop(user_id)
+        if fault.sent and isinstance(fault, UpstreamBroke):
+            passage.silent()
 
     def _endpoint(self, instance: Instance) -> Endpoint:
         if instance.private_ip is None:

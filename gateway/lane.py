@@ -129,7 +129,7 @@ class FastGate:
     def failed(self, passage: Passage, error: UpstreamError) -> None:
         """Nothing came back: the core finds out why."""
         user_id: UserId = passage.key  # type: ignore[assignment]  # the gate's own choice of key
-        self._gate.failed(passage, user_id)
+        self._gate.failed(passage, user_id, error)
 
     def _is_clear(self, cookie: bytes, at: int) -> bool:
         """The session id whose cookie begins at `at` is the only one, as `gateway.session.cookie` reads it.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.lane import LOOK_EVERY_S, FastGate
 from gateway.observe import Metrics
 from gateway.proxy.asked import Asked, read_request
-from gateway.proxy.errors import UpstreamRefused
+from gateway.proxy.errors import UpstreamError, UpstreamRefused
 from gateway.proxy.relay import Passage
 from gateway.session import cookie
 from gateway.session.cookie import CookieNames
@@ -78,7 +78,7 @@ class Gate:
         self.made.append((client, host))
         return Passage(endpoint=Endpoint("127.0.0.1", 1), key=identity.user_id)
 
-    def failed(self, passage: Passage, user_id: UserId) -> None:
+    def failed(self, passage: Passage, user_id: UserId, fault: UpstreamError) -> None:
         self.gone.append(user_id)
 
 
