@@ -58,3 +58,7 @@ bench-hub: setup  ## First visits beside JupyterHub's first spawns
 .PHONY: chaos
 chaos: setup  ## 200 lives under every kind of trouble, a gateway killed at every named point; writes docs/reliability.md
 	@$(BIN)/python -m tests.chaos --write $(ARGS)
+
+.PHONY: bench-lifecycle
+bench-lifecycle: setup  ## What the gateway adds to Fly's own time: first visits, claims, wakes; writes docs/reliability.md
+	@$(BIN)/python -m bench lifecycle $(ARGS)

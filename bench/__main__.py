@@ -1,4 +1,4 @@
-"""`python -m bench full|quick|hub`."""
+"""`python -m bench full|quick|hub|lifecycle`."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import signal
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -14,6 +15,7 @@ from typing import Final
 
 from bench.hub.visits import hub
 from bench.install import install
+from bench.lifecycle.run import lifecycle
 from bench.ours import lanes
 from bench.processes import Failed
 from bench.report import Circumstances, notes_of, written_report
@@ -71,9 +73,10 @@ def machine() -> dict[str, str]:
 def main() -> int:
     """Exit code 0, 1 with a reason, 130 after Ctrl-C."""
     signal.signal(signal.SIGTERM, _end)
-    what = {"full": full, "quick": quick, "hub": hub}.get(sys.argv[1] if len(sys.argv) == 2 else "")
-    if what is None:
-        print("usage: python -m bench full|quick|hub", file=sys.stderr)
+    name, *rest = sys.argv[1:] or [""]
+    what = {"full": full, "quick": quick, "hub": hub, "lifecycle": partial(lifecycle, *rest)}.get(name)
+    if what is None or (rest and name != "lifecycle"):
+        print("usage: python -m bench full|quick|hub|lifecycle [WHAT …]", file=sys.stderr)
         return 2
     try:
         what()

@@ -8,7 +8,8 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.chaos.report import PAGE, shown, written
+from bench.lifecycle.page import PAGE, shown
+from tests.chaos.report import written
 from tests.chaos.run import Plan, Result, run
 from tests.chaos.troubles import TROUBLES
 from tests.parts.postgres import postgres_server

@@ -1,16 +1,12 @@
 """The result as tables: on the screen, and in docs/reliability.md between the marks that are this command's."""
 
-import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from statistics import median
 from typing import Final
 
 from tests.chaos.run import Result
 from tests.chaos.waves import Outcome
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
-PART: Final = re.compile(r"(<!-- measured: (?P<name>[a-z-]+) -->\n)(?P<body>.*?)(<!-- end -->)", re.DOTALL)
 BROKEN: Final = 0
 """Not an answer: the connection ended without one."""
 
@@ -18,13 +14,6 @@ BROKEN: Final = 0
 def written(result: Result, *, day: str) -> str:
     """Everything for the page, in Markdown."""
     return "\n".join([_summary(result, day), _waves(result.waves), _drills(result.drills), _findings(result)])
-
-
-def shown(text: str, name: str, body: str) -> str:
-    """`text` with `body` in its part `name`. Raises KeyError if it has none."""
-    if not any(part["name"] == name for part in PART.finditer(text)):
-        raise KeyError(name)
-    return PART.sub(lambda part: part[1] + (body if part["name"] == name else part["body"]) + part[4], text)
 
 
 def _summary(result: Result, day: str) -> str:

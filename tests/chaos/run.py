@@ -14,7 +14,8 @@ from localcloud.database import Database
 from localcloud.fly.states import State
 from provisioner.audit import Broken
 from provisioner.store.audit import verify
-from tests.chaos.ledger import Books, Thing, complaints
+from tests.chaos import ledger
+from tests.chaos.ledger import Books, Thing
 from tests.chaos.stage import Stage, staged
 from tests.chaos.troubles import TROUBLES
 from tests.chaos.waves import Outcome, Part, drill, rehearse, settled, wave
@@ -71,7 +72,7 @@ async def run(plan: Plan, folder: Path, database: Database, **settings: str) -> 
             result.waves.append(await wave(stage, name, TROUBLES[name], plan.people))
             _say(result.waves[-1])
         points = list(every_point() if plan.points is None else plan.points)
-        scenes = await _scenes(stage, points, plan.part)
+        scenes, result.complaints = await _scenes(stage, points, plan.part)
         result.unreached = [point for point in points if point not in scenes]
         drills = list(scenes.items())
         random.Random(plan.seed).shuffle(drills)
@@ -79,7 +80,8 @@ async def run(plan: Plan, folder: Path, database: Database, **settings: str) -> 
             result.drills.append(await drill(stage, point, part))
             _say(result.drills[-1])
         await settled(stage)
-        result.complaints, result.audit_rows = await close_books(stage)
+        complaints, result.audit_rows = await close_books(stage)
+        result.complaints += complaints
         result.complaints += [
             complaint for replica in stage.replicas.values() for complaint in bugs(replica.program.log())
         ]
@@ -88,12 +90,12 @@ async def run(plan: Plan, folder: Path, database: Database, **settings: str) -> 
     return result
 
 
-async def _scenes(stage: Stage, points: Sequence[str], part: Part | None) -> dict[str, Part]:
-    """Which scene leads to each point; those that none leads to are left out."""
+async def _scenes(stage: Stage, points: Sequence[str], part: Part | None) -> tuple[dict[str, Part], list[str]]:
+    """Which scene leads to each point; those that none leads to are left out. And what went wrong in finding out."""
     if not points:
-        return {}
+        return {}, []
     if part is not None:
-        return dict.fromkeys(points, part)
+        return dict.fromkeys(points, part), []
     return await rehearse(stage, points)
 
 
@@ -114,7 +116,7 @@ async def close_books(stage: Stage) -> tuple[list[str], int]:
         apps=[Thing(id=app.id, name=app.name) for app in world.apps.values() if app.status != "deleting"],
         shared_app=SHARED_APP,
     )
-    found = complaints(books)
+    found = ledger.complaints(books)
     try:
         await verify(stage.rows)
     except Broken as broken:

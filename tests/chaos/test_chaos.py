@@ -5,9 +5,10 @@ from typing import Final
 
 import pytest
 
+from bench.lifecycle.page import shown
 from gateway.failpoints import every_point
 from localcloud.database import Database
-from tests.chaos.report import shown, written
+from tests.chaos.report import written
 from tests.chaos.run import Plan, run
 from tests.chaos.scenes import SCENES
 from tests.chaos.troubles import TROUBLES

@@ -1,0 +1,52 @@
+"""One run of `make bench-lifecycle`."""
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench.lifecycle import measure
+from bench.lifecycle.figures import TITLES, Times, summary, table
+from bench.lifecycle.page import PAGE, shown
+from bench.lifecycle.stage import BOOT_S, staged
+from bench.processes import Failed, cores
+
+
+def lifecycle(*only: str) -> None:
+    """Print the table and, last, one line of JSON; a whole run also writes docs/reliability.md."""
+    unknown = set(only) - set(TITLES)
+    if unknown:
+        raise Failed(f"{', '.join(unknown)}: there are {', '.join(TITLES)}")
+    folder = Path(tempfile.mkdtemp(prefix="bench-lifecycle-"))
+    folder.chmod(0o755)  # as root, Postgres is run by somebody else, who has to walk here
+    measured = asyncio.run(_measured(folder, set(only or TITLES)))
+    text = f"Run of {datetime.now(UTC).date().isoformat()}.\n\n{table(measured)}"
+    print(text)
+    for what, times in measured.items():
+        for failure in sorted(set(times.failures)):
+            print(f"{what}: {times.failures.count(failure)} × {failure}", file=sys.stderr)
+    if not only:
+        PAGE.write_text(shown(PAGE.read_text("utf-8"), "lifecycle", text), "utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    print(json.dumps(summary(measured)))
+
+
+async def _measured(folder: Path, wanted: set[str]) -> dict[str, Times]:
+    measured: dict[str, Times] = {}
+    core, others = cores()
+    os.sched_setaffinity(0, {int(others)})  # Postgres is started by us and stays with us
+    if "first_visit_app" in wanted:
+        async with staged(folder / "first", core=core, isolation="app", settings={}) as stage:
+            measured["first_visit_app"] = await measure.first_visits(stage, platform_s=BOOT_S)
+    for isolation in ("app", "machine"):
+        if wanted & {f"wake_{isolation}", f"crowd_{isolation}"}:
+            async with staged(folder / isolation, core=core, isolation=isolation, settings={}) as stage:
+                if f"wake_{isolation}" in wanted:
+                    measured[f"wake_{isolation}"] = await measure.wakes(stage)
+                if f"crowd_{isolation}" in wanted:
+                    measured[f"crowd_{isolation}"] = await measure.crowd(stage)
+    return {what: measured[what] for what in TITLES if what in measured}
