@@ -32,7 +32,7 @@ from gateway.lobby import Lobby
 from gateway.observe import Metrics
 from gateway.pages.account import AccountPages
 from gateway.pages.plans import cards
-from gateway.pages.render import Pages
+from gateway.pages.render import Keeping, Pages
 from gateway.places import Places, Room
 from gateway.proxy.lane import Lane
 from gateway.proxy.limits import ProxyLimits
@@ -87,7 +87,8 @@ async def running(
         enter = stack.enter_async_context
         adapters = await enter(adapters_of(settings, clock))
         pool, store = adapters.pool, adapters.store
-        pages, metrics, health = Pages(plans=cards(adapters.plans.all())), Metrics(), Health(store)
+        pages = Pages(plans=cards(adapters.plans.all()), keeping=_keeping(settings))
+        metrics, health = Metrics(), Health(store)
         rates = RateLimits(
             settings.rate_limits,
             clock.monotonic,
@@ -270,6 +271,15 @@ async def _kept_up(name: str, work: Coroutine[Any, Any, None]) -> None:
 def _kept(settings: Settings) -> Kept:
     return Kept(
         audit=timedelta(days=settings.audit_keep_days), step_times=timedelta(days=settings.step_times_keep_days)
+    )
+
+
+def _keeping(settings: Settings) -> Keeping:
+    return Keeping(
+        account_url=settings.account_url,
+        session_days=settings.session_max_days,
+        audit_days=settings.audit_keep_days,
+        step_times_days=settings.step_times_keep_days,
     )
 
 

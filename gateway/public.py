@@ -12,17 +12,19 @@ from gateway.account.door import AccountDoor
 from gateway.errors import NoSuchPage, TooOften, WorkerAtRoot, of_page, respond
 from gateway.gate import Gate
 from gateway.health import Health
-from gateway.limits.bucket import Standing
+from gateway.limits.bucket import Standing as Tokens
 from gateway.limits.limits import RateLimits
-from gateway.lobby import Lobby
+from gateway.lobby import Lobby, to
 from gateway.observe import Metrics
 from gateway.pages.render import Pages
 from gateway.proxy.errors import UpstreamError
 from gateway.proxy.relay import fault_of
 from gateway.request import Kind, client_ip, is_reserved, kind_of, wants_root_worker
-from gateway.session.failures import WORDS
+from gateway.session.admissions import NotAdmitted, Standing
+from gateway.session.failures import WORDS, SignInFailed
+from gateway.session.failures import Kind as Failure
 from gateway.session.failures import kind_of as failure_in
-from gateway.session.identity import Identity, NotSignedIn
+from gateway.session.identity import Identity, NotSignedIn, Reason
 from gateway.session.next import safe_next
 from gateway.session.origin import check_origin
 from gateway.session.personal import Scope
@@ -59,6 +61,7 @@ class Public:
         """`origin` is the public one: what is asked of us by a form comes from there."""
         self._origin = origin
         self._sessions = sessions
+        self._line = signin.line
         self._account = account
         self._gate = gate
         self._lobby = lobby
@@ -71,6 +74,8 @@ class Public:
             ("GET", "/auth/callback"): signin.callback,
             ("POST", "/auth/logout"): signin.logout,
             ("GET", WAITING_ROOM): self._waiting,
+            ("GET", "/welcome/privacy"): self._privacy,
+            ("GET", "/_gateway/standing"): self._standing,
             ("POST", "/_gateway/retry"): self._retry,
             ("GET", "/_gateway/instance"): self._instance,
             ("GET", "/_gateway/events"): self._events,
@@ -108,7 +113,7 @@ class Public:
             response.headers.update(standing.fields)
         return response
 
-    def _too_often(self, wait: float, standing: Standing) -> TooOften:
+    def _too_often(self, wait: float, standing: Tokens) -> TooOften:
         self._metrics.too_often(standing.name)
         return TooOften(wait, standing)
 
@@ -163,7 +168,40 @@ class Public:
         return web.Response(status=302, headers={"Location": login, "Cache-Control": "no-store"})
 
     async def _waiting(self, request: web.BaseRequest) -> web.Response:
-        return await self._lobby.waiting(await self._visitor(request), _diagnostic_id())
+        try:
+            visitor = await self._visitor(request)
+        except NotSignedIn:
+            return await self._in_line(request)
+        return await self._lobby.waiting(visitor, _diagnostic_id())
+
+    async def _in_line(self, request: web.BaseRequest) -> web.Response:
+        """The waiting room for whoever is on the waiting list. Who is let in is sent to sign in; others to the start.
+
+        Raises NotAdmitted.
+        """
+        who = await self._line.look(request.headers.getall("Cookie", []))
+        if who is None:
+            return to("/")
+        if who.standing is Standing.ADMITTED:
+            return to("/auth/login?" + urlencode({"next": who.next, "login_hint": who.email}))
+        if who.standing is not Standing.WAITING:
+            raise NotAdmitted(who.standing)
+        return of_page(self._pages.in_line(email=who.email, place=who.place))
+
+    async def _standing(self, request: web.BaseRequest) -> web.Response:
+        """What the page of the waiting list asks: how it stands for whoever carries a note of ours."""
+        who = await self._line.look(request.headers.getall("Cookie", []))
+        if who is None:
+            raise NotSignedIn(Reason.NOTHING_SHOWN)
+        told = {"standing": who.standing.value, "place": who.place}
+        return web.json_response(told, headers={"Cache-Control": "no-store"})
+
+    async def _privacy(self, request: web.BaseRequest) -> web.Response:
+        return of_page(self._pages.privacy())
+
+    def _waits(self, fault: SignInFailed, request: web.BaseRequest) -> bool:
+        """The account host has no waiting room."""
+        return fault.kind is Failure.WAITING_LIST and not self._account.is_for(request.host)
 
     async def _retry(self, request: web.BaseRequest) -> web.Response:
         check_origin(request.headers, self._origin)
@@ -185,7 +223,12 @@ class Public:
         if kind is Kind.NAVIGATION and isinstance(fault, WakeExpired):
             return await self._lobby.loading(await self._visitor(request), request.raw_path, diagnostic_id)
         if kind is Kind.NAVIGATION and isinstance(fault, ProvisioningFailed):
-            return web.Response(status=303, headers={"Location": WAITING_ROOM, "Cache-Control": "no-store"})
+            return to(WAITING_ROOM)
+        if kind is Kind.NAVIGATION and isinstance(fault, SignInFailed) and self._waits(fault, request):
+            there = to(WAITING_ROOM)
+            for cookie in fault.set_cookies:
+                there.headers.add("Set-Cookie", cookie)
+            return there
         response = respond(fault, kind, self._pages, diagnostic_id=diagnostic_id)
         level = log.error if response.status == 500 else log.info
         level(

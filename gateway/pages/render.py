@@ -41,12 +41,25 @@ class Page:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanCard:
-    """A plan as the landing page offers it. A size of None is not spoken of."""
+    """A plan as it is offered. `has`: one line each, in words."""
 
     name: str
     usd_per_month: int
-    memory_mb: int | None = None
-    disk_gb: int | None = None
+    has: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """What the privacy page tells of how long things are kept, and where they are deleted."""
+
+    account_url: str
+    session_days: float
+    audit_days: float
+    step_times_days: float
+
+
+SHIPPED: Final = Keeping(account_url="http://account.localhost", session_days=90, audit_days=400, step_times_days=400)
+"""Until a composition root says better."""
 
 
 class Pages:
@@ -56,10 +69,11 @@ class Pages:
     Safe to share; a call does no I/O.
     """
 
-    def __init__(self, *, plans: Sequence[PlanCard]) -> None:
+    def __init__(self, *, plans: Sequence[PlanCard], keeping: Keeping = SHIPPED) -> None:
         assets = files(__package__).joinpath("assets")
         style = assets.joinpath("page.css").read_text("utf-8")
         script = "".join(assets.joinpath(name).read_text("utf-8") for name in ("rules.js", "live.js"))
+        list_script = assets.joinpath("list.js").read_text("utf-8")
         environment = Environment(
             loader=PackageLoader("gateway.pages"),
             autoescape=True,
@@ -69,25 +83,38 @@ class Pages:
             auto_reload=False,
         )
         mark = assets.joinpath("mark.svg").read_text("utf-8").strip()
-        environment.filters.update(seconds=seconds, memory=memory)
+        environment.filters.update(seconds=seconds, days=days)
         environment.globals.update(
             style=_inline(style, "</style"),
             script=_inline(script, "</script"),
+            list_script=_inline(list_script, "</script"),
             mark=_inline(mark, "</svg><"),
             icon=_data_url(mark),
         )
         self._ready_icon = _data_url(mark.replace("</svg>", _READY_DOT + "</svg>"))
         self._templates = {name: environment.get_template(name) for name in environment.list_templates()}
-        self._plans = tuple(plans)
+        self._plans, self._keeping = tuple(plans), keeping
         # The bytes between the tags never change, so a hash does what a nonce would, without a random number per page.
         self._still = _headers(f"style-src {_hash(style)}")
-        live = _headers(f"style-src {_hash(style)}; script-src {_hash(script)}; connect-src 'self'")
+        live, listed = (
+            _headers(f"style-src {_hash(style)}; script-src {_hash(each)}; connect-src 'self'")
+            for each in (script, list_script)
+        )
+        self._listed = listed
         # Under no-referrer a browser sends `Origin: null` with a form, and whoever takes one asks where it comes from.
         self._going = live | {"Referrer-Policy": "same-origin"}
 
     def landing(self, *, error: str | None, signed_out: bool = False) -> Page:
         """`/` for a stranger. `error` says in our words why signing in failed; never text from a query."""
         return self._page("landing.html", 200, self._still, plans=self._plans, error=error, signed_out=signed_out)
+
+    def privacy(self) -> Page:
+        """`/welcome/privacy`: what is kept, where, for how long, and how it is deleted."""
+        return self._page("privacy.html", 200, self._still, keeping=self._keeping)
+
+    def in_line(self, *, email: str, place: int | None) -> Page:
+        """200 at `/welcome/waiting` for who is on the waiting list. Goes on by itself once they are let in."""
+        return self._page("in_line.html", 200, self._listed, email=email, place=place)
 
     def loading(self, *, next: str, view: InstanceView, diagnostic_id: str | None = None) -> Page:
         """503, served at the very URL that a GET asked for: when the Instance is ready the page loads itself again.
@@ -178,6 +205,11 @@ def seconds(value: float) -> str:
 def memory(mb: int) -> str:
     """512 MB, 1 GB."""
     return f"{mb} MB" if mb < 1024 else f"{mb / 1024:g} GB"
+
+
+def days(value: float) -> str:
+    """Days as a whole number, of which nobody expects more than is meant."""
+    return f"{value:.0f} day{'' if round(value) == 1 else 's'}"
 
 
 def _headers(sources: str) -> dict[str, str]:

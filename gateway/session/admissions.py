@@ -127,6 +127,12 @@ class Admissions:
                 return standing
             return await self._enter(user_id, email, standing)
 
+    async def place(self, user_id: UserId) -> int | None:
+        """Their place on the waiting list, 1 being first; None for who is not on it. Raises SignInUnavailable."""
+        async with in_words():
+            place: int | None = await self._sql.place_in_line(self._pool, user_id=user_id)
+            return place
+
     async def _enter(self, user_id: UserId, email: str, standing: Standing) -> Standing:
         rules, now = self._rules, self._clock.now()
         async with self._pool.acquire() as connection, connection.transaction():

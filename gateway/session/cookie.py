@@ -43,6 +43,8 @@ class CookieNames:
     """When this browser lately went to sign in."""
     last_user: str
     """A keyed hash of who last signed in here, so that nothing of theirs is left for somebody else."""
+    waiting: str
+    """A sealed note for who is on the waiting list."""
     secure: bool
     realm: Realm
 
@@ -50,12 +52,12 @@ class CookieNames:
     def for_scheme(cls, *, secure: bool, realm: Realm = Realm.PUBLIC) -> "CookieNames":
         prefix = "__Host-jarvis" if secure else "jarvis"
         prefix += "" if realm is Realm.PUBLIC else f"-{realm}"
-        return cls(prefix, f"{prefix}-flow-", f"{prefix}-loop", f"{prefix}-last", secure, realm)
+        return cls(prefix, f"{prefix}-flow-", f"{prefix}-loop", f"{prefix}-last", f"{prefix}-waiting", secure, realm)
 
     @property
     def exact(self) -> frozenset[str]:
         """Whole names that never reach a Machine; every name beginning with `flow_prefix` does not either."""
-        return frozenset({self.session, self.loop, self.last_user})
+        return frozenset({self.session, self.loop, self.last_user, self.waiting})
 
 
 def pairs(cookie_headers: Sequence[str]) -> Iterator[tuple[str, str]]:

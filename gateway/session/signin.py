@@ -16,9 +16,11 @@ from aiohttp import web
 from gateway.session import cookie, flow, loop
 from gateway.session.admissions import Admissions, Standing
 from gateway.session.claims import Claims, TokenRefused
+from gateway.session.cookie import Realm
 from gateway.session.failures import BY_STANDING, Kind, SignInFailed, kind_of, kind_of_code
 from gateway.session.flow import Flow
 from gateway.session.identity import Identity, NotSignedIn, SignInUnavailable
+from gateway.session.line import Line
 from gateway.session.next import HOME, safe_next
 from gateway.session.origin import check_origin
 from gateway.session.sessions import Sessions
@@ -61,7 +63,13 @@ class SignIn:
         self._admissions = admissions
         self._names = sessions.names
         self._vault = Vault(settings.master_keys, purpose="flow-cookie")
+        self._line = Line(admissions, sessions.names, Vault(settings.master_keys, purpose="waiting-note"))
         self._user_keys = [derive(key, "last-user") for key in settings.master_keys.values()]
+
+    @property
+    def line(self) -> Line:
+        """The waiting list as seen from here."""
+        return self._line
 
     async def login(self, request: web.BaseRequest) -> web.StreamResponse:
         """GET /auth/login?next=&login_hint=&prompt= → Supabase → Google.
@@ -128,7 +136,7 @@ class SignIn:
         if (old := self._old_session(_cookie_headers(request))) is not None:
             await self._sessions.end(old)
         names = self._names
-        gone = [cookie.clear_cookie(name, names) for name in (names.session, names.loop, names.last_user)]
+        gone = [cookie.clear_cookie(name, names) for name in sorted(names.exact)]
         return _go(SIGNED_OUT, set_cookies=gone, clear_site_data=True)
 
     async def _exchanged(self, code: str, attempt: Flow, request: web.BaseRequest) -> tuple[Granted, Claims]:
@@ -156,7 +164,10 @@ class SignIn:
             standing = await self._admissions.ask(claims.user_id, claims.email)
             if standing is not Standing.ADMITTED:
                 log.info("sign_in_not_admitted", user_id=str(claims.user_id), standing=standing.value)
-                raise SignInFailed(BY_STANDING[standing], next_path=attempt.next, set_cookies=(spent,))
+                noted = [self._line.note(claims.user_id, claims.email, attempt.next)]
+                waits = standing is Standing.WAITING and names.realm is Realm.PUBLIC
+                cookies_set = (spent, *(noted if waits else ()))
+                raise SignInFailed(BY_STANDING[standing], next_path=attempt.next, set_cookies=cookies_set)
             cookie_id, identity = await self._sessions.create(
                 granted, claims, user_agent=request.headers.get("User-Agent"), ip=self._client_ip(request)
             )
@@ -170,6 +181,7 @@ class SignIn:
             attempt.next,
             set_cookies=[
                 spent,
+                cookie.clear_cookie(names.waiting, names),
                 cookie.set_cookie(names.session, cookie_id, names, max_age=self._settings.absolute_lifetime),
                 cookie.set_cookie(
                     names.last_user,

@@ -31,6 +31,14 @@ values (:user_id, :email, 'waiting', :now)
 on conflict (user_id) do update set email = s.email
 returning status;
 
+-- name: place_in_line(user_id)$
+-- Among all that wait, first come first; null for who does not wait.
+select (
+  select count(*) from gateway.signups ahead
+  where ahead.status = 'waiting' and (ahead.created_at, ahead.user_id) <= (s.created_at, s.user_id)
+)
+from gateway.signups s where s.user_id = :user_id and s.status = 'waiting';
+
 -- name: page_of_signups(status, after, most)
 -- First come first; `status` and `after` (a user id) may be null.
 select s.* from gateway.signups s

@@ -24,6 +24,8 @@ def scenes(stage: Stage) -> dict[str, Page | InstanceView]:
         "landing": pages.landing(error=None),
         "landing-error": pages.landing(error="You left Google before choosing an account."),
         "landing-signed-out": pages.landing(error=None, signed_out=True),
+        "privacy": pages.privacy(),
+        "in-line": pages.in_line(email="ada@example.com", place=12),
         "loading": view("app", took=0.4, eta_s=0.6),
         "loading-first": replace(unknown, steps=tuple(replace(s, usual_s=None) for s in unknown.steps)),
         "loading-slow": view(
