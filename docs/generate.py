@@ -19,8 +19,10 @@ from gateway.observe import Metrics
 from gateway.settings import Settings
 from provisioner import instance as life
 from provisioner import plan as bringing_up
+from provisioner import spares as spare_life
 from provisioner.instance import STEPS, Event, State
 from provisioner.plan import BY_MACHINE
+from provisioner.spares import SPARE_STEPS, SpareEvent, SpareState
 
 DOCS: Final = Path(__file__).parent
 ROOT: Final = DOCS.parent
@@ -60,6 +62,17 @@ def life_table() -> str:
     if {state for state, event in STEPS if event is Event.DELETE} != set(State) - {State.DELETING}:
         raise ValueError("the last row below is no longer true: give DELETE rows of their own")
     rows.append((f"any but `{State.DELETING}`", f"`{Event.DELETE}`", f"`{State.DELETING}`", "asked for; final"))
+    return table(("state", "event", "next state", "when"), rows)
+
+
+def spares_table() -> str:
+    """SPARE_STEPS, a row each."""
+    remarked = remarks(spare_life, r"\(_S\.(\w+), _E\.(\w+)\): _S\.\w+")
+    why = {(SpareState[m[1]], SpareEvent[m[2]]): remark for m, remark in remarked}
+    rows = [
+        (f"`{state}`", f"`{event}`", f"`{after}`", why.get((state, event), ""))
+        for (state, event), after in SPARE_STEPS.items()
+    ]
     return table(("state", "event", "next state", "when"), rows)
 
 
@@ -189,6 +202,7 @@ def metrics_table() -> str:
 
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "life-table": life_table,
+    "spares-table": spares_table,
     "life-picture": life_picture,
     "plan-table": plan_table,
     "settings-table": settings_table,

@@ -110,6 +110,7 @@ async def running(
                 traffic=OpenTraffic(relay, activity, directory, guard_port=GUARD_PORT),
                 replica=replica,
                 told=metrics.count,
+                told_pool=metrics.pool,
             )
         )
         lifecycle = back.lifecycle

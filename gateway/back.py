@@ -20,11 +20,14 @@ from provisioner.lifecycle import Lifecycle, Outcome
 from provisioner.offer import BadOffer, Offer, read_offer, shipped
 from provisioner.parts import LifecycleSettings, Parts, Traffic
 from provisioner.plans import Plans
+from provisioner.pool import Pool
 from provisioner.probe import GuardProbe
 from provisioner.queue import QueueDesk, Retrier
+from provisioner.spares import PoolSettings
 from provisioner.store.database import connect
 from provisioner.store.plans import SubscriptionTable
 from provisioner.store.postgres import PostgresStore
+from provisioner.store.spares import SpareTable
 from provisioner.subscriptions import follow, load
 from provisioner.sweeper import Sweeper, SweepSettings
 
@@ -45,6 +48,7 @@ class Adapters:
     cloud: FlyClient
     probe: GuardProbe
     subscriptions: SubscriptionTable
+    spares: SpareTable
     plans: Plans
     offer: Offer
 
@@ -56,6 +60,7 @@ class Back:
     parts: Parts
     lifecycle: Lifecycle
     queue: QueueDesk
+    pool: Pool
     loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
 
 
@@ -78,6 +83,7 @@ async def adapters_of(settings: Settings, clock: Clock) -> AsyncIterator[Adapter
             cloud=watch("cloud", cloud),
             probe=probe,
             subscriptions=subscriptions,
+            spares=watch("spares", SpareTable(pool, clock)),
             plans=plans,
             offer=offer,
         )
@@ -115,6 +121,7 @@ async def back_of_house(
     traffic: Traffic,
     replica: str,
     told: Callable[[Outcome], None],
+    told_pool: Callable[[int, int], None] = lambda target, ready: None,
 ) -> AsyncIterator[Back]:
     """Every use case over `adapters`. Whoever enters runs the `loops`; leaving cancels the work under way."""
     parts = Parts(
@@ -127,16 +134,20 @@ async def back_of_house(
         settings=_lifecycle(settings),
         replica=replica,
         plans=adapters.plans,
+        spares=adapters.spares,
+        pool=_pool(settings),
     )
+    pool = Pool(parts, adapters.spares, adapters.offer.prices, told=told_pool)
     async with Lifecycle(parts, told=told) as lifecycle:
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "sweeper": Sweeper(parts, lifecycle, _sweep(settings, adapters.plans)).run,
             "queue": Retrier(parts, lifecycle).run,
+            "pool": pool.run,
             "plans": partial(follow, adapters.subscriptions, adapters.plans, clock),
         }
         if parts.settings.isolation is Isolation.MACHINE:
             loops["app"] = partial(_ensure_app, adapters.cloud, settings, clock)
-        yield Back(parts=parts, lifecycle=lifecycle, queue=QueueDesk(parts, lifecycle), loops=loops)
+        yield Back(parts=parts, lifecycle=lifecycle, queue=QueueDesk(parts, lifecycle), pool=pool, loops=loops)
 
 
 async def _ensure_app(cloud: FlyClient, settings: Settings, clock: Clock) -> None:
@@ -175,6 +186,16 @@ def _lifecycle(settings: Settings) -> LifecycleSettings:
             "SUPABASE_URL": settings.supabase_url,
             "SUPABASE_PUBLISHABLE_KEY": settings.supabase_publishable_key.get_secret_value(),
         },
+    )
+
+
+def _pool(settings: Settings) -> PoolSettings:
+    idle = timedelta(minutes=1)  # no pool: only what is left of one goes
+    return PoolSettings(
+        least=settings.pool_min,
+        most=settings.pool_max,
+        reserved=settings.pool_reserved,
+        every=PoolSettings().every if settings.pool_max else idle,
     )
 
 

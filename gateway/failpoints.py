@@ -9,9 +9,10 @@ from typing import Final, TypeVar
 
 from provisioner.failpoints import points, watched
 from provisioner.ports import Cloud, Store
+from provisioner.spares import Spares
 
 Port = TypeVar("Port")
-PORTS: Final[dict[str, type]] = {"cloud": Cloud, "store": Store}
+PORTS: Final[dict[str, type]] = {"cloud": Cloud, "store": Store, "spares": Spares}
 """Every port whose acts are points, by the name that their points begin with."""
 
 

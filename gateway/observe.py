@@ -89,6 +89,12 @@ class Metrics:
         self.not_ready = Counter(
             "jarvis_not_ready", "Bring-ups that failed, by the class of the error.", ["error"], registry=self.registry
         )
+        self._spares = Gauge(
+            "jarvis_pool_spares",
+            "Spare Machines: how many should be, and how many wait.",
+            ["is"],
+            registry=self.registry,
+        )
         self._held = Gauge("jarvis_held_requests", "Requests that wait for a Machine here.", registry=self.registry)
         self._exchanges = Gauge("jarvis_open_exchanges", "Exchanges with Machines here.", registry=self.registry)
 
@@ -103,6 +109,11 @@ class Metrics:
             self.ready.labels(outcome.path).observe(outcome.took_s)
         else:
             self.not_ready.labels(outcome.error).inc()
+
+    def pool(self, target: int, ready: int) -> None:
+        """How the pool stands, on the replica that keeps it."""
+        self._spares.labels("target").set(target)
+        self._spares.labels("ready").set(ready)
 
     def too_often(self, limit: str) -> None:
         """A request was beyond this limit."""

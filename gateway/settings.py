@@ -150,6 +150,25 @@ class Settings(BaseSettings):
         description="Tag of what this installation owns at Fly; nothing without it is ever touched.",
     )
 
+    pool_min: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Spare Machines that wait at any hour. Each costs its disk and little more.",
+    )
+    pool_max: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="Spare Machines at most; between the two their number follows first visits. 0: no pool, a first"
+        " visit makes its Machine while its user waits.",
+    )
+    pool_reserved: int = Field(
+        default=0,
+        ge=0,
+        description="The last so many spare Machines are kept for users with a better plan than the least.",
+    )
+
     suspend_after_s: float | None = Field(
         default=None,
         gt=0,
@@ -270,6 +289,12 @@ class Settings(BaseSettings):
     )
     log_format: Literal["json", "console"] = Field(default="json", description="`console` is for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+
+    @model_validator(mode="after")
+    def _pool_in_order(self) -> "Settings":
+        if self.pool_min > self.pool_max:
+            raise ValueError("POOL_MIN must not be more than POOL_MAX")
+        return self
 
     @model_validator(mode="after")
     def _two_origins(self) -> "Settings":

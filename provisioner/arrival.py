@@ -7,6 +7,7 @@ import structlog
 
 from provisioner.backoff import backoff
 from provisioner.bringup import BringUp
+from provisioner.claim import settle
 from provisioner.errors import BeingDeleted, CloudError, NotReady, ProvisionerError, ProvisioningFailed
 from provisioner.instance import Event, Instance, State
 from provisioner.parts import Parts
@@ -58,6 +59,7 @@ class Arrival:
         elif instance.state is State.WAKING:
             self._progress.become("start", WAKE)
         try:
+            instance = await settle(self._parts, self._lease, instance, self._progress, actor=self._actor)
             work = BringUp(self._parts, self._lease, self._progress, actor=self._actor, answered=fell_silent)
             instance = await work.run(instance, asleep=asleep)
         except (CloudError, NotReady) as fault:

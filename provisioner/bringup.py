@@ -4,6 +4,7 @@ import structlog
 
 from provisioner import naming
 from provisioner.backoff import backoff
+from provisioner.claim import personalise
 from provisioner.errors import (
     CloudError,
     CloudUnreachable,
@@ -95,7 +96,7 @@ class BringUp:
                     instance, made = await self._make_machine(instance)
                     # It launches by itself; a start asked while its image is prepared is refused. So knock first.
                     where = _where(instance, made)
-                    if where is not None and await self._answers(made.id, where):
+                    if where is not None and await self._answers(instance, made.id, where):
                         return await self._ready(instance, made, where)
                 case Act.START:
                     if self._progress.path == "resume" and machine and machine.state is MachineState.STOPPED:
@@ -109,7 +110,7 @@ class BringUp:
                 case Act.SETTLE:
                     await self._parts.clock.sleep(0.1)
                 case Act.PROBE if machine is not None and (where := _where(instance, machine)) is not None:
-                    if await self._answers(machine.id, where):
+                    if await self._answers(instance, machine.id, where):
                         return await self._ready(instance, machine, where)
                     await self._unhang(instance, machine)
                 case Act.PROBE:
@@ -161,11 +162,8 @@ class BringUp:
             guest=self._parts.plans.of(instance.user_id).guest,
             volume_id=instance.volume_id,
             env={
-                **settings.machine_env,
-                "INSTANCE_TYPE": "user",
-                "USER_ID": str(instance.user_id),
-                "USER_EMAIL": instance.email,
-                "DATA_DIR": naming.VOLUME_PATH,
+                **self._parts.common_environment(),
+                **self._parts.environment(instance),
                 "JARVIS_GUARD_KEYS": self._parts.keys.for_machine(instance.id),
             },
             metadata=naming.ownership(instance, env=settings.env, deployment=settings.deployment),
@@ -193,7 +191,7 @@ class BringUp:
                 raise
             await self._parts.clock.sleep(0.1)
 
-    async def _answers(self, machine_id: MachineId, private_ip: str) -> bool:
+    async def _answers(self, instance: Instance, machine_id: MachineId, private_ip: str) -> bool:
         """Knock for about a second, 10→100 ms apart; then it is time to look at the Machine again."""
         clock, endpoint = self._parts.clock, self._parts.endpoint(private_ip)
         self._progress.reach("network")
@@ -206,6 +204,9 @@ class BringUp:
                 case Health.STARTING | Health.FAILED:  # the Guard restarts a failed App with back-off
                     self._silent_since = None
                     self._progress.reach("app")
+                case Health.UNCLAIMED:  # a spare whose claim was lost, or whose volume was replaced
+                    self._silent_since = None
+                    await personalise(self._parts, instance, private_ip)
                 case Health.SILENT if self._silent_since is None:
                     self._silent_since = clock.monotonic()
                 case Health.SILENT:

@@ -23,6 +23,7 @@ LOOKS: Final = frozenset(
     {
         *("volumes", "machine", "machines", "wait"),
         *("find", "page", "quiet", "asleep", "unfinished", "waiting", "due", "queued", "usual"),
+        *("all_spares", "arrivals"),
     }
 )
 LOSSES: Final = frozenset(

@@ -50,6 +50,20 @@ class GuardKeys:
         }
         return jwt.encode(claims, key, algorithm="HS256", headers={"kid": kid})
 
+    def claim(self, instance: Instance, environment: Mapping[str, str], *, now: datetime) -> str:
+        """A JWT that makes the Machine of a spare this user's, and tells what their App gets; to be used by then."""
+        kid, key = self.signing(instance.id)
+        claims = {
+            "use": "claim",
+            "sub": str(instance.user_id),
+            "email": instance.email,
+            "aud": instance.machine_id,
+            "env": dict(environment),
+            "iat": int(now.timestamp()),
+            "exp": int((now + ASSERTION_LIFE).timestamp()),
+        }
+        return jwt.encode(claims, key, algorithm="HS256", headers={"kid": kid})
+
     def for_machine(self, instance_id: UUID) -> str:
         """The value of JARVIS_GUARD_KEYS: `kid:base64url` pairs joined by commas."""
         return ",".join(

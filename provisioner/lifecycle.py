@@ -12,6 +12,7 @@ import structlog
 
 from provisioner import naming
 from provisioner.arrival import Arrival, words_for
+from provisioner.claim import claim
 from provisioner.clock import before
 from provisioner.errors import BeingDeleted, Moved, ProvisionerError, WakeExpired
 from provisioner.instance import Event, Instance, Isolation, State, UserId
@@ -216,7 +217,11 @@ class Lifecycle:
             instance = found
 
     async def _create(self, visitor: Visitor, actor: str) -> Instance:
-        """The row, with every name that anything of it will have at Fly, before Fly is asked for anything."""
+        """The row, with every name that anything of it will have at Fly, before Fly is asked for anything; or the row
+        on a spare that was made ahead."""
+        claimed = await claim(self._parts, visitor.user_id, visitor.email, actor=actor)
+        if claimed is not None:
+            return claimed
         settings, id = self._parts.settings, uuid4()
         own_app = naming.app_name(settings.env, visitor.user_id, id)
         return await self._parts.store.create(

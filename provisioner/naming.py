@@ -5,6 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from provisioner.instance import Instance, UserId
+from provisioner.spares import Spare
 
 VOLUME_PATH: Final = "/data"
 
@@ -17,6 +18,24 @@ def short_hash(user_id: UserId) -> str:
 def machine_name(env: str, user_id: UserId) -> str:
     """Unique within an app, so that Fly itself refuses a second Machine for one user."""
     return f"jarvis-{env}-{short_hash(user_id)}"
+
+
+def spare_name(env: str, spare_id: UUID) -> str:
+    """Of the Machine of a spare, and in `isolation` APP of its app. Whose it is later says our row, by this name.
+
+    Never that of a user's own Machine: those end in twelve hex digits alone.
+    """
+    return f"jarvis-{env}-spare-{spare_id.hex[:12]}"
+
+
+def is_spare(machine_name: str) -> bool:
+    """Whether a Machine of this name was made ahead, for nobody."""
+    return machine_name.split("-")[2:3] == ["spare"]  # an environment has no dash in its name
+
+
+def spare_volume_name(spare_id: UUID) -> str:
+    """See `volume_name`."""
+    return f"jarvis_spare_{spare_id.hex[:12]}"
 
 
 def app_name(env: str, user_id: UserId, instance_id: UUID) -> str:
@@ -42,6 +61,9 @@ def volume_name(user_id: UserId) -> str:
     return f"jarvis_{short_hash(user_id)}"
 
 
-def ownership(instance: Instance, *, env: str, deployment: str) -> dict[str, str]:
-    """The metadata that says whose Machine it is. What does not carry it is never touched."""
+def ownership(instance: Instance | Spare, *, env: str, deployment: str) -> dict[str, str]:
+    """The metadata that says whose Machine it is. What does not carry it is never touched.
+
+    The id of a spare becomes that of the Instance which claims it, so this holds from the first day on.
+    """
     return {"gateway_env": env, "deployment": deployment, "instance": str(instance.id)}

@@ -10,10 +10,12 @@ from provisioner.clock import Clock
 from provisioner.guard_keys import GuardKeys
 from provisioner.instance import Endpoint, Instance, Isolation, UserId
 from provisioner.leases import keep
+from provisioner.naming import VOLUME_PATH
 from provisioner.offer import shipped_plans
-from provisioner.plans import Plans
+from provisioner.plans import FREE, Plans
 from provisioner.ports import Cloud, Lease, Store
 from provisioner.probe import Probe, endpoint_of
+from provisioner.spares import Model, PoolSettings, Spares
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,29 @@ class Parts:
     settings: LifecycleSettings
     replica: str
     plans: Plans = field(default_factory=shipped_plans)
+    spares: Spares | None = None
+    """The pool; None: there is none, and every first visit makes a Machine."""
+    pool: PoolSettings = field(default_factory=PoolSettings)
+
+    @property
+    def model(self) -> Model:
+        """What a spare should be: of the image and region of new Machines, and of the size of the free plan."""
+        plan = self.plans.named(FREE)
+        return Model(
+            isolation=self.settings.isolation,
+            region=self.settings.region,
+            image=self.settings.image,
+            guest=plan.guest,
+            volume_gb=plan.volume_gb,
+        )
+
+    def environment(self, instance: Instance) -> dict[str, str]:
+        """What the App of this user gets beyond what every App gets; who they are, its Guard adds by itself."""
+        return {"USER_ID": str(instance.user_id), "USER_EMAIL": instance.email}
+
+    def common_environment(self) -> dict[str, str]:
+        """What every App gets."""
+        return {**self.settings.machine_env, "INSTANCE_TYPE": "user", "DATA_DIR": VOLUME_PATH}
 
     def endpoint(self, private_ip: str) -> Endpoint:
         """Where the Guard of a Machine with this address listens."""

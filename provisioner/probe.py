@@ -17,6 +17,7 @@ class Health(StrEnum):
     SILENT = "silent"  # no answer: not up, suspended, or not there
     STARTING = "starting"  # the Guard answers, the App does not yet
     READY = "ready"
+    UNCLAIMED = "unclaimed"  # a spare: the Guard answers, and starts the App when it is told whose it is
     FAILED = "failed"  # the App exited and the Guard cannot bring it up
 
 
@@ -31,6 +32,9 @@ class Probe(Protocol):
 
     async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> bool:
         """Does the Machine say that it works? True as well when it cannot be read: in doubt it stays awake."""
+
+    async def claim(self, endpoint: Endpoint, token: str, *, timeout: float) -> bool:
+        """Tell a spare whose it is. False: it refused, or said nothing; then it may have heard it all the same."""
 
 
 class GuardProbe:
@@ -70,6 +74,15 @@ class GuardProbe:
             return bool(answer.json()["busy"]) if answer.status_code == httpx.codes.OK else True
         except (TimeoutError, httpx.TransportError, ValueError, KeyError, TypeError):
             return True
+
+    async def claim(self, endpoint: Endpoint, token: str, *, timeout: float) -> bool:
+        url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/claim")
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await self._client.post(url, headers={"X-Jarvis-Assertion": token})
+        except (TimeoutError, httpx.TransportError):
+            return False
+        return answer.status_code == httpx.codes.OK
 
 
 def endpoint_of(private_ip: str, *, guard_port: int) -> Endpoint:

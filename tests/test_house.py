@@ -80,6 +80,7 @@ LAWS = {
             "provisioner.instance",
             "provisioner.operators",
             "provisioner.ports",
+            "provisioner.spares",
             "provisioner.subscriptions",
             "sql",
         ),

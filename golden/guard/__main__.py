@@ -16,6 +16,7 @@ from golden.guard.activity import busy
 from golden.guard.admission import Admission
 from golden.guard.answer import problem
 from golden.guard.app_process import AppProcess
+from golden.guard.claim import Claim, Desk
 from golden.guard.door import Door
 from golden.guard.link import Link
 from golden.guard.log import log
@@ -66,6 +67,23 @@ async def guard(settings: Settings, listener: socket.socket) -> None:
         loop.add_signal_handler(number, stop.set)
     app = AppProcess(settings.command, settings.app_environment, port=settings.app_port)
     admission = Admission(settings.keys, settings.machine_id, owner=settings.owner)
+    owned = asyncio.Event()
+
+    def belong(claim: Claim) -> None:
+        admission.belong_to(claim.user_id)
+        app.personalise({**claim.environment, "USER_ID": claim.user_id, "USER_EMAIL": claim.email})
+        owned.set()
+
+    desk = None
+    if settings.claim_file is None:
+        owned.set()
+    else:
+        desk = Desk(settings.claim_file, settings.keys, settings.machine_id, taken=belong)
+
+    async def run_app() -> None:
+        await owned.wait()
+        await app.run()
+
     clock = SystemClock()
     engine = Engine(LIMITS, clock)
     door = Door(
@@ -74,6 +92,7 @@ async def guard(settings: Settings, listener: socket.socket) -> None:
         {prefix: Link(app, engine.pool, port) for prefix, port in {"": 0, **settings.routes}.items()},
         boot_id=os.urandom(8).hex(),
         busy=lambda: busy(engine.live.all(), now=clock.monotonic()),
+        desk=desk,
     )
     lane = WholeLane(engine, door.judge, door.connect, door.explain)
     front = Plain(LIMITS, lane, verdicts=ASKED_INSIDE, refusal=problem)
@@ -81,7 +100,7 @@ async def guard(settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     log("listening", host=host, port=port)
     async with asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(app.run())
+        running = tasks.create_task(run_app())
         await stop.wait()
         log("stopping")
         server.close()

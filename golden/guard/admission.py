@@ -39,6 +39,10 @@ class Admission:
         """The Machine that the assertions have to name: this one."""
         return self._audience
 
+    def belong_to(self, owner: str) -> None:
+        """From now on only this user's assertions are good here."""
+        self._owner = owner
+
     def admit(self, tokens: list[bytes]) -> Claims:
         """Who asks, by the X-Jarvis-Assertion of a request: `tokens` should be one.
 

@@ -58,6 +58,10 @@ class AppProcess:
             self.state = AppState.READY
             log("app_ready", port=self.port)
 
+    def personalise(self, environment: Mapping[str, str]) -> None:
+        """What the App gets beside the rest, from its next start on."""
+        self._environment = {**self._environment, **environment}
+
     async def run(self) -> None:
         """Keep the App running until cancelled; then stop it and everything it started."""
         async with _watchdog() as watchdog:

@@ -25,6 +25,7 @@ from golden.guard.admission import Admission
 from golden.guard.answer import Answer, problem
 from golden.guard.app_process import AppProcess, AppState
 from golden.guard.assertion import Claims, Refused
+from golden.guard.claim import Desk, Taken, unclaimed
 from golden.guard.link import Link
 from golden.guard.log import log
 
@@ -54,8 +55,10 @@ class Door:
         *,
         boot_id: str,
         busy: Callable[[], Busy],
+        desk: Desk | None = None,
     ) -> None:
-        """`links`: by path prefix without a slash at the end; "" leads to the App."""
+        """`links`: by path prefix without a slash at the end; "" leads to the App. `desk`: where a spare is claimed."""
+        self._desk = desk
         self._admission, self._app, self._boot_id, self._busy = admission, app, boot_id, busy
         self._links = [(prefix.encode(), links[prefix]) for prefix in sorted(links, key=len, reverse=True)]
         self._passages: dict[tuple[Claims, Link], Passage] = {}
@@ -65,6 +68,10 @@ class Door:
         path = asked.target.partition(b"?")[0]
         if path == b"/_guard/health":
             return self._health()
+        if path == b"/_guard/claim" and self._desk is not None:
+            return self._claim(self._desk, asked)
+        if self._desk is not None and self._desk.owner is None:
+            return problem(403, "This machine belongs to nobody yet.")
         try:
             claims = self._admission.admit(asked.values(b"x-jarvis-assertion"))
         except Refused as why:
@@ -75,6 +82,23 @@ class Door:
         if path.startswith(b"/_guard/"):
             return problem(404, "The Guard knows no such thing.")
         return self._passage(claims, self._link_for(path))
+
+    @staticmethod
+    def _claim(desk: Desk, asked: Asked) -> Answer:
+        if asked.method != b"POST":
+            return problem(405, "A claim is posted.", (b"Allow", b"POST"))
+        try:
+            desk.claim(asked.values(b"x-jarvis-assertion"))
+        except Refused as why:
+            log("claim_refused", why=str(why))
+            return problem(401, f"Only the gateway may claim: {why}.", (b"WWW-Authenticate", b"X-Jarvis-Assertion"))
+        except Taken:
+            log("claimed_already")
+            return problem(409, "This machine belongs to somebody else.")
+        except OSError as error:
+            log("claim_not_kept", why=str(error))
+            return problem(500, "The claim cannot be kept.")
+        return Answer(200, b'{"claimed": true}')
 
     @staticmethod
     async def connect(passage: Passage) -> Upstream:
@@ -109,6 +133,8 @@ class Door:
         raise LookupError("no way to the application")
 
     def _health(self) -> Answer:
+        if self._desk is not None and self._desk.owner is None:
+            return Answer(503, unclaimed(self._boot_id, self._admission.audience))
         state = self._app.state
         status = "failed" if self._app.failed else "ready" if state is AppState.READY else "starting"
         # The id lets the gateway notice that an address it kept belongs to another Machine by now.

@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 DEFAULT_COMMAND: Final = "python -m golden.app"
@@ -43,6 +44,8 @@ class Settings:
     """JARVIS_APP_PORT: the App's PORT; 0 finds a free one at each start."""
     owner: str = ""
     """USER_ID: the only user whose assertions are good here. Empty: the gateway's word is enough."""
+    claim_file: Path | None = None
+    """JARVIS_SPARE=1: this Machine belongs to nobody until it is claimed; the claim is kept here, within DATA_DIR."""
     app_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What the App gets besides PORT: all of ours except JARVIS_*, which is between gateway and Guard."""
 
@@ -65,11 +68,22 @@ def read(environment: Mapping[str, str]) -> Settings:
         listen=_listen(environment.get("JARVIS_LISTEN", "") or "[::]:8080", problems),
         app_port=_port(environment.get("JARVIS_APP_PORT", "") or "0", "JARVIS_APP_PORT", problems, lowest=0),
         owner=environment.get("USER_ID", ""),
+        claim_file=_claim_file(environment, problems),
         app_environment={name: value for name, value in environment.items() if not name.startswith("JARVIS_")},
     )
     if problems:
         raise BadSettings(problems)
     return settings
+
+
+def _claim_file(environment: Mapping[str, str], problems: list[str]) -> Path | None:
+    if environment.get("JARVIS_SPARE", "") in ("", "0"):
+        return None
+    if environment.get("USER_ID"):
+        problems.append("JARVIS_SPARE: a machine with a USER_ID is no spare")
+    if not environment.get("DATA_DIR"):
+        problems.append("DATA_DIR is missing: nowhere to keep who claimed this machine")
+    return Path(environment.get("DATA_DIR") or ".") / ".jarvis" / "claim"
 
 
 def _keys(text: str, problems: list[str]) -> dict[str, bytes]:

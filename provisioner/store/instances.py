@@ -46,7 +46,7 @@ class Instances(Tables):
             )
             # The row that was in the way may be younger than that statement's snapshot, so it is read by a second
             # one; and it may be removed between the two: then it is our turn after all.
-            found = _instance(made) if made else await self.find(user_id)
+            found = instance_of(made) if made else await self.find(user_id)
             if found is not None:
                 return found
             holder = await _queries.holder_of_name(self._pool, app_name=app_name, machine_name=machine_name)
@@ -55,13 +55,13 @@ class Instances(Tables):
 
     async def find(self, user_id: UserId) -> Instance | None:
         row = await _queries.find_instance(self._pool, user_id=user_id)
-        return _instance(row) if row else None
+        return instance_of(row) if row else None
 
     async def page(
         self, *, state: State | None = None, after: UserId | None = None, limit: int = 100
     ) -> Sequence[Instance]:
         rows = _queries.page_of_instances(self._pool, state=state, after=after, most=limit)
-        return [_instance(row) async for row in rows]
+        return [instance_of(row) async for row in rows]
 
     async def move(
         self,
@@ -143,11 +143,11 @@ class Instances(Tables):
 
     async def quiet(self, *, before: datetime, limit: int) -> Sequence[Instance]:
         rows = _queries.quiet_instances(self._pool, before=before, most=limit)
-        return [_instance(row) async for row in rows]
+        return [instance_of(row) async for row in rows]
 
     async def asleep(self, *, before: datetime, limit: int) -> Sequence[Instance]:
         rows = _queries.asleep_instances(self._pool, before=before, most=limit)
-        return [_instance(row) async for row in rows]
+        return [instance_of(row) async for row in rows]
 
     async def search(
         self,
@@ -175,21 +175,22 @@ class Instances(Tables):
             after_id=None if after is None else after[1],
             most=limit,
         )
-        return [(row["sort_key"], _instance(row)) async for row in rows]
+        return [(row["sort_key"], instance_of(row)) async for row in rows]
 
     async def unfinished(self, *, limit: int) -> Sequence[Instance]:
         rows = _queries.unfinished_instances(self._pool, now=self._clock.now(), most=limit)
-        return [_instance(row) async for row in rows]
+        return [instance_of(row) async for row in rows]
 
 
 def _moved(row: Any, user_id: UserId, otherwise: str) -> Instance:
     """The row that was changed. Raises Moved, saying `otherwise`, if none was."""
     if row is None:
         raise Moved(f"Instance of {user_id}: {otherwise}")
-    return _instance(row)
+    return instance_of(row)
 
 
-def _instance(row: Any) -> Instance:
+def instance_of(row: Any) -> Instance:
+    """One row of `user_instances`."""
     return Instance(
         user_id=UserId(row["user_id"]),
         id=row["id"],

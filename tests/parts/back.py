@@ -23,13 +23,16 @@ from provisioner.instance import Instance, UserId
 from provisioner.lifecycle import Lifecycle, Visitor
 from provisioner.parts import LifecycleSettings, Parts
 from provisioner.probe import GuardProbe
+from provisioner.spares import PoolSettings
 from provisioner.store.database import connect
 from provisioner.store.postgres import PostgresStore
+from provisioner.store.spares import SpareTable
 from tests.parts.local_fly import FlyCaller
 
 APP = "jarvis-machines"
 TOKEN = "fly-test-token"
 SETTINGS = LifecycleSettings(env="test", deployment="tests", app_name=APP, region="iad", image="golden:test")
+NO_POOL = PoolSettings()
 WITHIN_S = 20.0
 
 
@@ -63,6 +66,7 @@ class Back:
     traffic: ScriptedTraffic
     database: Database
     pool: Any
+    spares: SpareTable
 
     async def ready(self, visitor: Visitor, **given: bool) -> Instance:
         """Their Instance, ACTIVE."""
@@ -98,14 +102,19 @@ def somebody(name: str = "ada") -> Visitor:
 
 @asynccontextmanager
 async def back_of_house(
-    database: Database, folder: Path, *, settings: LifecycleSettings = SETTINGS, replica: str = "one"
+    database: Database,
+    folder: Path,
+    *,
+    settings: LifecycleSettings = SETTINGS,
+    pool: PoolSettings = NO_POOL,
+    replica: str = "one",
 ) -> AsyncIterator[Back]:
     """A provisioner with the echo App in its Machines."""
     app = f"JARVIS_COMMAND={sys.executable} -m tests.parts.echo_app"
     command = ["/usr/bin/env", app, sys.executable, "-m", "golden.guard"]
     async with AsyncExitStack() as stack:
         fly = await stack.enter_async_context(local_fly(folder / "fly", token=TOKEN, command=command))
-        yield await stack.enter_async_context(_replica(database, fly, settings, replica))
+        yield await stack.enter_async_context(_replica(database, fly, settings, pool, replica))
 
 
 async def apps_of(back: Back, visitor: Visitor) -> list[dict[str, Any]]:
@@ -119,16 +128,19 @@ async def apps_of(back: Back, visitor: Visitor) -> list[dict[str, Any]]:
 @asynccontextmanager
 async def another_replica(back: Back, replica: str = "two") -> AsyncIterator[Back]:
     """A second provisioner on the same database and cloud."""
-    async with _replica(back.database, back.fly, back.parts.settings, replica) as other:
+    async with _replica(back.database, back.fly, back.parts.settings, back.parts.pool, replica) as other:
         yield other
 
 
 @asynccontextmanager
-async def _replica(database: Database, fly: LocalFly, settings: LifecycleSettings, replica: str) -> AsyncIterator[Back]:
+async def _replica(
+    database: Database, fly: LocalFly, settings: LifecycleSettings, pool_settings: PoolSettings, replica: str
+) -> AsyncIterator[Back]:
     clock, traffic = SystemClock(), ScriptedTraffic()
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(connect(database.dsn))
         store = PostgresStore(pool, clock, listen_dsn=database.dsn)
+        spares = SpareTable(pool, clock)
         cloud = await stack.enter_async_context(FlyClient.open(FlySettings(token=TOKEN, api_url=fly.url), clock))
         await cloud.ensure_app(APP, "personal")
         parts = Parts(
@@ -140,6 +152,8 @@ async def _replica(database: Database, fly: LocalFly, settings: LifecycleSetting
             traffic=traffic,
             settings=replace(settings),
             replica=replica,
+            spares=spares,
+            pool=pool_settings,
         )
         lifecycle = await stack.enter_async_context(Lifecycle(parts))
-        yield Back(parts, lifecycle, store, cloud, fly, traffic, database, pool)
+        yield Back(parts, lifecycle, store, cloud, fly, traffic, database, pool, spares)
