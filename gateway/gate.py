@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 import structlog
@@ -30,6 +31,7 @@ ASSERTION_FRESH_S: Final = 120.0
 """Age at which a kept assertion is replaced: far from its end, because a Machine's clock may run ahead too."""
 PASSAGE_FRESH_S: Final = 30.0
 """For which a Passage may be used again; with the assertion's age in it, still far from its end."""
+PASSAGES_MOST: Final = 10_000
 LOOK_EVERY_S: Final = 5.0
 
 
@@ -74,7 +76,7 @@ class Gate:
         self._assertions: TTLCache[tuple[UserId, str | None], bytes] = TTLCache(
             100_000, ASSERTION_FRESH_S, timer=self._clock.monotonic
         )
-
+        self._passages: dict[tuple[object, ...], tuple[Instance, float, Passage]] = {}  # with: until when
         self._looked: TTLCache[tuple[UserId, datetime], bool] = TTLCache(
             100_000, LOOK_EVERY_S, timer=self._clock.monotonic
         )
@@ -97,7 +99,7 @@ class Gate:
             instance = None if doubt else self._directory.ready(identity.user_id)
             if instance is None:
                 instance = await self._hold(visitor, kind, began, doubt=doubt, body_bytes=self._kept(request))
-            passage = self.passage(identity, instance, client=client, host=request.host, bearer=bearer)
+            passage = self._kept_passage(identity, instance, client=client, host=request.host, bearer=bearer)
             try:
                 return await self._relay.relay(request, passage)
             except UpstreamError as fault:
@@ -142,7 +144,6 @@ class Gate:
     def passage(self, identity: Identity, instance: Instance, *, client: str, host: str, bearer: bool) -> Passage:
         """The way to their Machine for requests of one client to one host. To be made anew every PASSAGE_FRESH_S."""
         user_id = identity.user_id
-        touch = self._activity.touch
         fields = (
             (b"X-Jarvis-User", str(user_id).encode()),
             (b"X-Jarvis-Email", identity.email.encode("ascii", "replace")),
@@ -156,9 +157,21 @@ class Gate:
             lines=b"".join(b"%b: %b\r\n" % field for field in fields),
             ours=self._ours,
             drop_authorization=bearer,
-            touch=lambda: touch(user_id),
+            touch=partial(self._activity.touch, user_id),
             silent=lambda: self._knock(Visitor(user_id, identity.email), instance),
         )
+
+    def _kept_passage(self, identity: Identity, instance: Instance, *, client: str, host: str, bearer: bool) -> Passage:
+        """As `passage`, made anew no more often than it has to be."""
+        key = (identity.user_id, identity.email, identity.session, client, host, bearer)
+        kept, now = self._passages.get(key), self._clock.monotonic()
+        if kept is not None and kept[0] is instance and now < kept[1]:
+            return kept[2]
+        if len(self._passages) >= PASSAGES_MOST:
+            self._passages.clear()
+        passage = self.passage(identity, instance, client=client, host=host, bearer=bearer)
+        self._passages[key] = (instance, now + PASSAGE_FRESH_S, passage)
+        return passage
 
     def has_room(self, user_id: UserId) -> bool:
         """One more exchange of theirs may be opened."""

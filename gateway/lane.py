@@ -68,7 +68,7 @@ class FastGate:
         self._directory = directory
         self._gate = gate
         self._clock = clock
-        self._passed = metrics.fast
+        self._passed = metrics.passed
         self._take = limits.take
         self._header = client_ip_header.lower().encode()
         self._name = sessions.names.session.encode()

@@ -64,9 +64,9 @@ class Metrics:
         requests = Counter(
             "jarvis_requests", "Requests on the public listener by who answers.", ["by"], registry=self.registry
         )
-        self.passed, self.own = requests.labels("machine"), requests.labels("gateway")
-        self.fast = Tally()
-        """Those passed to a Machine by the fast lane."""
+        self._passed, self.own = requests.labels("machine"), requests.labels("gateway")
+        self.passed = Tally()
+        """Those passed to a Machine."""
         self.failures = Counter(
             "jarvis_failures",
             "Requests that we answered with an error, by its class.",
@@ -121,5 +121,5 @@ class Metrics:
 
     def text(self) -> bytes:
         """The exposition format, for `/metrics`."""
-        self.passed.inc(self.fast.take())
+        self._passed.inc(self.passed.take())
         return generate_latest(self.registry)

@@ -75,8 +75,12 @@ def one(cookie_headers: Sequence[str], name: str) -> str | None:
     for header in cookie_headers:
         if name not in header:  # most requests carry one header, with our cookie somewhere in it
             continue
-        for each, value in pairs((header,)):
-            if each == name:
+        for piece in header.split(";"):
+            if name not in piece:  # an App's cookies may be large
+                continue
+            for each, value in pairs((piece,)):
+                if each != name:
+                    continue
                 if found is not None and found != value:
                     raise Ambiguous(name)
                 found = value
