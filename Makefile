@@ -47,7 +47,7 @@ clean:
 
 .PHONY: bench bench-quick bench-hub
 bench: setup  ## The gateway beside its peers; writes docs/performance.md
-	$(BIN)/python -m bench full
+	$(BIN)/python -m bench full $(if $(ONLY),--only "$(ONLY)")
 
 bench-quick: setup  ## The fast lane's targets in three minutes; prints one line of JSON
 	@$(BIN)/python -m bench quick

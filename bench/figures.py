@@ -19,6 +19,15 @@ class Rounds:
         for name, value in figures.items():
             self._values[name, system].append(value)
 
+    def plain(self) -> list[tuple[str, str, list[float]]]:
+        """All of it as figure, system, values: to be written down."""
+        return [(figure, system, values) for (figure, system), values in self._values.items()]
+
+    def replace(self, rows: Iterable[tuple[str, str, list[float]]]) -> None:
+        """Take over what another run found, instead of what is here under the same figures and systems."""
+        for figure, system, values in rows:
+            self._values[figure, system] = list(values)
+
     def of(self, figure: str, system: str) -> Sequence[float]:
         """Round after round; empty if it was not measured."""
         return self._values.get((figure, system), [])

@@ -69,11 +69,16 @@ def once() -> tuple[float, float]:
         guard.wait(15)
 
 
+def starts(runs: int) -> list[tuple[float, float]]:
+    """Milliseconds to ready and MB of so many starts."""
+    once()  # the first run fills the disk cache and writes the bytecode
+    return [once() for _ in range(runs)]
+
+
 def main() -> None:
     """Measure and print."""
     runs = int(sys.argv[1]) if len(sys.argv) > 1 else 21
-    once()  # the first run fills the disk cache and writes the bytecode
-    results = [once() for _ in range(runs)]
+    results = starts(runs)
     for name, unit, values in (("ready", "ms", [r[0] for r in results]), ("rss", "MB", [r[1] for r in results])):
         print(
             f"guard {name:5}  median {statistics.median(values):6.1f} {unit}  worst {max(values):6.1f} {unit}  n={runs}"

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from bench.figures import Rounds, spread, written
+from bench.guard import guard_table
 from bench.profile import Profile
 from bench.targets import NGINX, TARGETS, Lane, judge
 
@@ -43,6 +45,8 @@ class Circumstances:
     """Others' load average when the run began: 0 is a machine of our own."""
     took_s: float
     troubles: Sequence[str]
+    pieces: int = 1
+    """Runs that this was put together from."""
 
 
 def written_report(
@@ -51,6 +55,7 @@ def written_report(
     about: Circumstances,
     profiles: Mapping[Lane, Profile],
     notes: str,
+    guard: Mapping[str, float] = MappingProxyType({}),
 ) -> str:
     """The whole document; `notes` is what people wrote into the one before."""
     document = TEMPLATE.read_text()
@@ -58,6 +63,7 @@ def written_report(
         "CIRCUMSTANCES": _circumstances(rounds, about),
         "TARGETS": _targets(rounds, lanes),
         "EVERYBODY": _everybody(rounds, about.versions),
+        "GUARD": guard_table(dict(guard)),
         "PROFILES": _profiles(profiles),
         "NOTES": [BEGIN_NOTES, notes.strip(), END_NOTES],
     }.items():
@@ -73,6 +79,8 @@ def notes_of(document: str) -> str:
 def _circumstances(rounds: Rounds, about: Circumstances) -> list[str]:
     facts = [f"{name} {value}" for name, value in about.machine.items()]
     lines = [f"Measured {about.day} in {about.took_s / 60:.0f} min, {about.rounds} rounds, on {', '.join(facts)}."]
+    if about.pieces > 1:
+        lines.append(f"Put together from {about.pieces} runs; ratios are of figures of the same run.")
     lines.append(
         f"Load average before it began: {about.load_before:.1f}. nginx's own rounds disagreed by"
         f" {spread(rounds.of('get_cpu_us', NGINX)):.0%} in CPU per request and by"

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,9 +35,20 @@ NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
 class Run:
     """Measures, and keeps what it found in `rounds`, `versions` and `troubles`."""
 
-    def __init__(self, installed: Installed, lanes: Sequence[Lane], effort: Effort, *, everybody: bool) -> None:
+    def __init__(
+        self,
+        installed: Installed,
+        lanes: Sequence[Lane],
+        effort: Effort,
+        *,
+        everybody: bool,
+        only: Collection[str] = (),
+    ) -> None:
+        """`only`: these workloads; empty: all."""
         self._installed, self._lanes, self._effort, self._everybody = installed, lanes, effort, everybody
+        self._only = frozenset(only or NEEDS)
         self.rounds = Rounds()
+        self.rounds_done = 0
         self.versions: dict[str, str] = {}
         self.troubles: list[str] = []
         """What went wrong for a system in a workload, which then lacks that sample."""
@@ -50,7 +61,7 @@ class Run:
     def weigh(self) -> None:
         """Memory, on fresh processes each time: a heap that was large before hides what grows in it."""
         for number in range(self._effort.weighings):
-            for workload in ("idle", "stalled"):
+            for workload in [name for name in ("idle", "stalled") if name in self._only]:
                 _say(f"{workload} memory, {number + 1} of {self._effort.weighings}")
                 with staged(self._installed, self._lanes, self._peers(workload), self._effort) as stage:
                     for system in self._turn(stage, workload, 0):
@@ -58,14 +69,23 @@ class Run:
 
     def measure(self) -> None:
         """Everything else, in interleaved rounds."""
+        wanted = [name for name in NEEDS if name in self._only - {"idle", "stalled"}]
+        if not wanted:
+            return
         others = ALL if self._everybody else (NGINX, CHP)
         with staged(self._installed, self._lanes, others, self._effort) as stage:
             self.versions |= {system.name: system.version for system in stage.systems if system.version}
+            began = time.monotonic()
             for number in range(self._effort.rounds):
+                each = (time.monotonic() - began) / max(1, number)
+                if number and time.monotonic() - began + each > self._effort.budget_s:
+                    _say("no time for more rounds")
+                    break
                 _say(f"round {number + 1} of {self._effort.rounds}")
-                for workload in stage.loads.samples:
+                for workload in wanted:
                     for system in self._turn(stage, workload, number):
                         self._sample(stage, workload, system)
+                self.rounds_done = number + 1
 
     def profile(self, lane: Lane) -> Profile:
         """The hot path of a lane. On a stage of its own, for looking disturbs."""

@@ -59,3 +59,16 @@ def test_notes_written_by_people_outlive_the_next_run() -> None:
     second = written_report(measured((NGINX, 20.0)), [Lane.CORE], QUIET, {}, "p99 waits for the collector.")
     assert notes_of(second) == "p99 waits for the collector."
     assert notes_of("") == ""
+
+
+def test_the_guards_figures_are_held_against_their_targets() -> None:
+    document = written_report(measured((NGINX, 20.0)), [Lane.CORE], QUIET, {}, "", {"ready_ms": 120.0, "rss_mb": 36.0})
+    assert "| from spawn to the first answer, ms | 120 | ≤ 200 | yes |" in document
+    assert "| resident memory then, MB | 36.0 | ≤ 35 | **no** |" in document
+    assert "| CPU added to a small request, one connection, µs | – | ≤ 60 | **no** |" in document
+
+
+def test_what_was_put_together_says_so() -> None:
+    rounds = measured((NGINX, 20.0))
+    assert "Put together" not in written_report(rounds, [Lane.CORE], QUIET, {}, "")
+    assert "Put together from 3 runs" in written_report(rounds, [Lane.CORE], replace(QUIET, pieces=3), {}, "")
