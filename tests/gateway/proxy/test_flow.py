@@ -134,3 +134,23 @@ async def test_requests_piled_up_behind_a_slow_one_are_not_read_for_ever(lab: La
     await quiet(pour)
     assert pour.taken < IN_BETWEEN
     pouring.cancel()
+
+
+async def test_who_asks_faster_than_answers_come_waits_outside(lab: Lab) -> None:
+    """Requests behind one that is not answered are not read, let alone kept: the connection has a bound."""
+
+    async def script(line: Line) -> None:
+        await line.head()
+        await line.to_end()
+
+    proxy = await lab.proxy(script)
+    client = await lab.client(proxy)
+    await client.say(get())
+    await eventually(lambda: proxy.relay.live.in_progress("k"))
+    pour = Pour()
+    asking = asyncio.ensure_future(pour.into(Line(client.reader, client.writer), wrap=get(b"X: %b\r\n")))
+    await eventually(lambda: pour.taken)
+    await quiet(pour)
+    assert pour.taken < IN_BETWEEN
+    assert proxy.relay.live.in_progress("k") == 1
+    asking.cancel()
