@@ -31,7 +31,7 @@ ASSERTION_FRESH_S: Final = 120.0
 """Age at which a kept assertion is replaced: far from its end, because a Machine's clock may run ahead too."""
 PASSAGE_FRESH_S: Final = 30.0
 """For which a Passage may be used again; with the assertion's age in it, still far from its end."""
-PASSAGES_MOST: Final = 10_000
+PASSAGES_MOST: Final = 4_000
 LOOK_EVERY_S: Final = 5.0
 
 

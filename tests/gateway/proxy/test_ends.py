@@ -139,6 +139,6 @@ async def test_thousands_of_abrupt_ends_leave_nothing(lab: Lab) -> None:
 
     before = await crowd(1000)
     after = await crowd(ABRUPT_ENDS)
-    assert after[0] <= before[0] + 5
+    await eventually(lambda: sockets() <= before[0] + 5, 15.0)  # whoever lingers for a last word has gone by then
     assert after[1] <= before[1] * 1.05
     assert proxy.lane is None or proxy.lane.taken > ABRUPT_ENDS / 2
