@@ -6,7 +6,7 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -100,13 +100,14 @@ def main() -> int:
         arguments.error(f"--only knows no {', '.join(unknown)}; it knows {', '.join(PIECES)}")
     if (only and asked.what != "full") or (asked.parts and asked.what != "lifecycle"):
         arguments.error("--only goes with full, and parts with lifecycle")
+    what: dict[str, Callable[[], None]] = {
+        "full": partial(full, only),
+        "quick": quick,
+        "hub": hub,
+        "lifecycle": partial(lifecycle, *asked.parts),
+    }
     try:
-        {
-            "full": partial(full, only),
-            "quick": quick,
-            "hub": hub,
-            "lifecycle": partial(lifecycle, *asked.parts),
-        }[asked.what]()
+        what[asked.what]()
     except Failed as reason:
         print(f"bench: {reason}", file=sys.stderr)
         return 1
