@@ -180,7 +180,10 @@ class Exchange(Answering):
             self.upstream.sink = sink
 
     def moved(self) -> None:
-        """Noted here and told at the next tick: there may be very many. So with frames."""
+        self._touch(self._clock.monotonic())
+
+    def framed(self) -> None:
+        """A data frame passed. Noted here and told at the next tick: there may be very many."""
         self._moving = True
 
     def switched(self, rest: bytes) -> None:
@@ -191,7 +194,7 @@ class Exchange(Answering):
         self._asked.keep_alive = False
         self._asked.forget()
         self.head = b""
-        self._splice = splice = Splice(self.client, upstream.transport, self.moved)
+        self._splice = splice = Splice(self.client, upstream.transport, self.framed)
         upstream.sink = splice.from_upstream
         if rest:
             splice.from_upstream(rest)
