@@ -18,10 +18,9 @@ from pydantic.fields import FieldInfo
 from gateway.observe import Metrics
 from gateway.settings import Settings
 from provisioner import instance as life
-from provisioner import plan as bringing_up
 from provisioner import spares as spare_life
 from provisioner.instance import STEPS, Event, State
-from provisioner.plan import BY_MACHINE
+from provisioner.plan import BY_MACHINE, GOALS, Goal
 from provisioner.spares import SPARE_STEPS, SpareEvent, SpareState
 
 DOCS: Final = Path(__file__).parent
@@ -85,15 +84,21 @@ def life_picture() -> str:
 
 
 def plan_table() -> str:
-    """What `plan` decides, in the order in which it looks."""
-    why = {m[1].lower(): remark for m, remark in remarks(bringing_up, r"_S\.(\w+): Act\.\w+")}
+    """What `plan` decides: a row for each word of Fly's, a column for each goal."""
+    goals = [goal for goal in Goal if goal is not Goal.GONE]
     rows = [
-        ("no volume recorded", "make_volume", "the volume decides the host, so it comes first"),
-        ("no Machine recorded", "make_machine", ""),
-        ("Fly has no such Machine", "forget", "a new one is made on the same volume"),
-        *((f"Fly says `{state}`", act, why.get(state, "")) for state, act in BY_MACHINE.items()),
+        ("no app of its own recorded (isolation `app`)", "make_app", *[""] * 5),
+        ("no address of it recorded (isolation `app`)", "assign_address", *[""] * 5),
+        ("no volume recorded", "make_volume", *[""] * 5),
+        ("no Machine recorded", "make_machine", "put_down", "stop_instead", "done", "rest", "rest"),
+        ("Fly has no such Machine", "forget", "put_down", "stop_instead", "forget", "forget", "forget"),
+        *((f"`{state}`", *(acts[goal] for goal in goals)) for state, acts in BY_MACHINE.items()),
+        ("its host out of reach for long", "move_away", "", "stop_instead", "", "", ""),
+        ("past its deadline", "give_up", "hit", "stop_instead", "replace", "", ""),
     ]
-    return table(("what is known", "act", "why"), [(known, f"`{act}`", reason) for known, act, reason in rows])
+    states = {goal: ", ".join(f"`{state}`" for state, towards in GOALS.items() if towards is goal) for goal in goals}
+    cells = [(known, *(f"`{act}`" if act else "" for act in acts)) for known, *acts in rows]
+    return table(("what is known", *(f"{goal}: {states[goal]}" for goal in goals)), cells)
 
 
 def settings_table() -> str:

@@ -19,6 +19,7 @@ from provisioner.instance import Isolation
 from provisioner.lifecycle import Lifecycle, Outcome
 from provisioner.offer import BadOffer, Offer, read_offer, shipped
 from provisioner.parts import LifecycleSettings, Parts, Traffic
+from provisioner.plan import Patience
 from provisioner.plans import Plans
 from provisioner.pool import Pool
 from provisioner.probe import GuardProbe
@@ -175,9 +176,11 @@ def _lifecycle(settings: Settings) -> LifecycleSettings:
         env=settings.gateway_env,
         deployment=settings.deployment,
         app_name=settings.fly_app_name,
+        fallback_regions=tuple(code.strip() for code in settings.fly_fallback_regions.split(",") if code.strip()),
         isolation=Isolation(settings.fly_isolation),
         gateway_network=settings.fly_gateway_network,
         queue_tries=settings.queue_tries,
+        patience=Patience(host=timedelta(seconds=settings.host_dead_after_s)),
         region=settings.fly_region,
         image=settings.golden_image,
         guard_port=GUARD_PORT,

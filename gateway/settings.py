@@ -123,6 +123,20 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("MACHINES_REGION", "FLY_REGION"),
         description="Where new Machines are made. Keep it the gateway's region: traffic within it is free and fast.",
     )
+    fly_fallback_regions: str = Field(
+        default="",
+        validation_alias=AliasChoices("MACHINES_FALLBACK_REGIONS", "FLY_FALLBACK_REGIONS"),
+        pattern=r"^([a-z]{3}(, ?[a-z]{3})*)?$",
+        description="Where new Machines are made when MACHINES_REGION has no room: region codes joined by commas, best"
+        " first. Each is slower and traffic to it costs; without any, new users wait in the queue.",
+    )
+    host_dead_after_s: float = Field(
+        default=300,
+        ge=60,
+        description="Seconds for which a Machine's host may be out of reach before a waiting user's disk is restored"
+        " elsewhere from its latest snapshot. Shorter loses up to a day of changes for an outage that would have"
+        " passed. The old disk is kept in any case.",
+    )
     golden_image: str = Field(description="The image of user Machines, pinned by digest (…@sha256:…).")
     plans_file: Path | None = Field(
         default=None,

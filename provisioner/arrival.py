@@ -11,6 +11,7 @@ from provisioner.claim import settle
 from provisioner.errors import BeingDeleted, CloudError, NotReady, ProvisionerError, ProvisioningFailed
 from provisioner.instance import Event, Instance, State
 from provisioner.parts import Parts
+from provisioner.plan import overdue
 from provisioner.ports import Lease
 from provisioner.probe import Health
 from provisioner.progress import WAKE, Progress
@@ -48,6 +49,8 @@ class Arrival:
             raise BeingDeleted(f"{user_id} is being deleted")
         if instance.state is State.ACTIVE and not (doubt and await self._sleeps_secretly(instance)):
             return instance
+        if overdue(instance, self._parts.clock.now(), self._parts.settings.patience):
+            instance = await self._past_its_deadline(instance)
         fell_silent = instance.state is State.ACTIVE
         asleep = instance.state in (State.SUSPENDED, State.STOPPED, State.SUSPENDING)
         event = await self._entry(instance, force=force)
@@ -65,6 +68,17 @@ class Arrival:
         except (CloudError, NotReady) as fault:
             raise await self._give_up(fault) from fault
         await store.journal(instance.id, path=self._progress.path, steps=self._progress.took())
+        return instance
+
+    async def _past_its_deadline(self, instance: Instance) -> Instance:
+        """Where the way to ready begins anew, for one whose replicas died again and again."""
+        fault = NotReady(f"on its way since {instance.state_since}, and whoever worked on it died")
+        if instance.state is State.PROVISIONING:
+            raise await self._give_up(fault)
+        if instance.state is State.WAKING:
+            return await self._parts.store.move(
+                instance.user_id, State.WAKING, Event.FAIL, actor=self._actor, lease=self._lease, error=str(fault)
+            )
         return instance
 
     async def _entry(self, instance: Instance, *, force: bool) -> Event | None:

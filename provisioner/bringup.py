@@ -2,35 +2,18 @@
 
 import structlog
 
-from provisioner import naming
-from provisioner.backoff import backoff
 from provisioner.claim import personalise
-from provisioner.errors import (
-    CloudError,
-    CloudUnreachable,
-    NameTaken,
-    NoCapacity,
-    NotAllowed,
-    NotReady,
-    RateLimited,
-    Refused,
-    Scope,
-)
-from provisioner.instance import Event, Instance, Isolation, MachineId
+from provisioner.errors import CloudError, CloudUnreachable, NoCapacity, NotReady, RateLimited
+from provisioner.instance import Event, Instance, MachineId, State
+from provisioner.making import Making, known, where_of
 from provisioner.parts import Parts
 from provisioner.plan import Act, plan
-from provisioner.ports import Lease, Machine, MachineSpec, MachineState
+from provisioner.ports import Lease, Machine, MachineState
 from provisioner.probe import Health
 from provisioner.progress import Progress
+from provisioner.relief import ATTEMPTS, HOPELESS, Relief, pause, relief
 
 log = structlog.get_logger(__name__)
-
-HOPELESS = (NotAllowed, NameTaken)
-"""Asking again will not help."""
-FULL = (Scope.REGION, Scope.ORGANISATION)
-"""No room that a moment could bring: the queue asks again later. A full host is another matter, Fly picks another."""
-ATTEMPTS = 5
-"""Tries inside one bring-up, for what a moment may heal; after that the queue takes over."""
 
 
 class BringUp:
@@ -46,56 +29,81 @@ class BringUp:
         self._actor = actor
         self._deadline = parts.clock.monotonic() + parts.settings.bring_up_within.total_seconds()
         self._silent_since: float | None = None
+        self._making = Making(parts, lease)
+        self._tried: set[str] = set()
 
     async def run(self, instance: Instance, *, asleep: bool) -> Instance:
         """The Instance, ACTIVE. `asleep` says that the record already tells that a start is needed.
 
         Raises CloudError or NotReady when it gives up, Moved when the row was moved by somebody else.
         """
+        remedy = Relief.AGAIN
         for attempt in range(1, ATTEMPTS + 1):
             try:
+                instance = await self._relieve(instance, remedy)
                 return await self._attempt(instance, asleep=asleep and attempt == 1)
             except CloudError as fault:
-                wait = self._wait(fault, attempt)
-                if wait is None:
+                instance = await self._parts.store.record(self._lease)
+                remedy = relief(
+                    fault,
+                    attempt,
+                    provisioning=instance.state is State.PROVISIONING,
+                    regions_left=bool(self._untried(instance)),
+                )
+                wait = pause(fault, attempt, chance=self._parts.clock.jitter()) if remedy is Relief.AGAIN else 0.0
+                if remedy is Relief.GIVE_UP or self._parts.clock.monotonic() + wait >= self._deadline:
                     raise
-                log.warning("bring_up_stumbled", user_id=str(instance.user_id), attempt=attempt, error=str(fault))
+                log.warning(
+                    "bring_up_stumbled",
+                    user_id=str(instance.user_id),
+                    attempt=attempt,
+                    relief=remedy,
+                    error=str(fault),
+                )
                 await self._parts.clock.sleep(wait)
                 self._progress.again(fault.words)
-                instance = await self._parts.store.record(self._lease)
         raise AssertionError("unreachable")  # pragma: no cover
 
-    def _wait(self, fault: CloudError, attempt: int) -> float | None:
-        """Seconds until the next attempt, None to give up."""
-        if isinstance(fault, HOPELESS) or attempt == ATTEMPTS:
-            return None
-        if isinstance(fault, NoCapacity) and fault.scope in FULL:
-            return None
-        # A lost answer, a lease, a full host: a moment may heal it. A plain refusal only if the state moves on.
-        first = 1.0 if isinstance(fault, Refused) else 0.2
-        wait = backoff(attempt, first=first, cap=5.0, chance=self._parts.clock.jitter())
-        if isinstance(fault, RateLimited) and fault.retry_after is not None:
-            wait = max(wait, fault.retry_after)
-        return wait if self._parts.clock.monotonic() + wait < self._deadline else None
+    async def _relieve(self, instance: Instance, remedy: Relief) -> Instance:
+        """What the failure before calls for, before the next attempt."""
+        match remedy:
+            case Relief.ANOTHER_REGION:
+                region = self._untried(instance)[0]
+                self._tried.add(region)
+                return await self._making.start_over(instance, region)
+            case Relief.ANOTHER_HOST if instance.state is State.PROVISIONING:
+                return await self._making.start_over(instance, instance.region)
+            case Relief.ANOTHER_HOST:
+                return await self._making.another_host(instance, lost=False)
+            case _:
+                return instance
+
+    def _untried(self, instance: Instance) -> list[str]:
+        """Regions that may be tried next, in the order of preference."""
+        self._tried.add(instance.region)
+        settings = self._parts.settings
+        return [region for region in (settings.region, *settings.fallback_regions) if region not in self._tried]
 
     async def _attempt(self, instance: Instance, *, asleep: bool) -> Instance:
         if asleep and instance.machine_id is not None:
             await self._start(instance)  # asked at once, before we look: most Machines are just asleep
         while self._parts.clock.monotonic() < self._deadline:
             machine = await self._look(instance)
-            act = plan(instance, machine)
+            instance = await self._note_host(instance, machine)
+            act = plan(instance, machine, self._parts.clock.now(), self._parts.settings.patience)
             log.debug("bring_up", user_id=str(instance.user_id), act=act)
             match act:
                 case Act.MAKE_APP:
-                    instance = await self._make_app(instance)
+                    instance = await self._making.app(instance)
                 case Act.ASSIGN_ADDRESS:
-                    instance = await self._assign_address(instance)
+                    instance = await self._making.address(instance)
                 case Act.MAKE_VOLUME:
-                    instance = await self._make_volume(instance)
+                    instance = await self._making.volume(instance)
                 case Act.MAKE_MACHINE:
-                    instance, made = await self._make_machine(instance)
+                    self._progress.reach(self._progress.machine)
+                    instance, made = await self._making.machine(instance)
                     # It launches by itself; a start asked while its image is prepared is refused. So knock first.
-                    where = _where(instance, made)
+                    where = where_of(instance, made)
                     if where is not None and await self._answers(instance, made.id, where):
                         return await self._ready(instance, made, where)
                 case Act.START:
@@ -105,16 +113,22 @@ class BringUp:
                 case Act.FORGET:
                     instance = await self._parts.store.forget_machine(self._lease)
                 case Act.REPLACE:
-                    await self._parts.cloud.destroy(instance.app_name, _known(instance))
-                    instance = await self._parts.store.forget_machine(self._lease)
+                    instance = await self._making.end_machine(instance)
                 case Act.SETTLE:
                     await self._parts.clock.sleep(0.1)
-                case Act.PROBE if machine is not None and (where := _where(instance, machine)) is not None:
+                case Act.PROBE | Act.MOVE_AWAY if machine and (where := where_of(instance, machine)):
                     if await self._answers(instance, machine.id, where):
                         return await self._ready(instance, machine, where)
-                    await self._unhang(instance, machine)
+                    if act is Act.MOVE_AWAY:
+                        instance = await self._making.another_host(instance, lost=True)
+                    else:
+                        await self._unhang(instance, machine)
+                case Act.MOVE_AWAY:
+                    instance = await self._making.another_host(instance, lost=True)
                 case Act.PROBE:
                     await self._parts.clock.sleep(0.1)  # Fly has not told its address yet
+                case _:
+                    break
         raise NotReady(f"no answer within {self._parts.settings.bring_up_within}")
 
     async def _look(self, instance: Instance) -> Machine | None:
@@ -122,64 +136,18 @@ class BringUp:
             return None
         return await self._parts.cloud.machine(instance.app_name, instance.machine_id)
 
-    async def _make_app(self, instance: Instance) -> Instance:
-        network = naming.network_name(instance.id)
-        app_id = await self._parts.cloud.create_app(instance.app_name, network=network)
-        return await self._parts.store.record(self._lease, app_id=app_id)
-
-    async def _assign_address(self, instance: Instance) -> Instance:
-        network = self._parts.settings.gateway_network
-        address = await self._parts.cloud.assign_address(instance.app_name, network=network)
-        return await self._parts.store.record(self._lease, flycast_ip=address)
-
-    async def _make_volume(self, instance: Instance) -> Instance:
-        plan, name = self._parts.plans.of(instance.user_id), naming.volume_name(instance.user_id)
-        # A replica may have died, or an answer been lost, between the volume and its note in our row.
-        found = [
-            volume
-            for volume in await self._parts.cloud.volumes(instance.app_name)
-            if volume.name == name and volume.attached_machine_id is None
-        ]
-        volume = (
-            found[0]
-            if found
-            else await self._parts.cloud.create_volume(
-                instance.app_name, name=name, region=instance.region, size_gb=plan.volume_gb, guest=plan.guest
-            )
-        )
-        return await self._parts.store.record(
-            self._lease, volume_id=volume.id, region=volume.region, volume_gb=volume.size_gb or None
-        )
-
-    async def _make_machine(self, instance: Instance) -> tuple[Instance, Machine]:
-        self._progress.reach(self._progress.machine)
-        settings = self._parts.settings
-        assert instance.volume_id is not None  # noqa: S101  plan() makes the volume first
-        spec = MachineSpec(
-            name=instance.machine_name,
-            region=instance.region,
-            image=instance.image,
-            guest=self._parts.plans.of(instance.user_id).guest,
-            volume_id=instance.volume_id,
-            env={
-                **self._parts.common_environment(),
-                **self._parts.environment(instance),
-                "JARVIS_GUARD_KEYS": self._parts.keys.for_machine(instance.id),
-            },
-            metadata=naming.ownership(instance, env=settings.env, deployment=settings.deployment),
-            service_port=settings.guard_port if instance.isolation is Isolation.APP else None,
-        )
-        machine = await self._parts.cloud.create_machine(instance.app_name, spec)
-        where = _where(instance, machine)
-        instance = await self._parts.store.record(
-            self._lease, machine_id=machine.id, private_ip=where, guest=machine.guest or spec.guest
-        )
-        return instance, machine
+    async def _note_host(self, instance: Instance, machine: Machine | None) -> Instance:
+        """Write down since when its host is out of reach, so that whoever comes later knows too."""
+        down = machine is not None and not machine.host_ok
+        if down == (instance.host_down_since is not None):
+            return instance
+        since = self._parts.clock.now() if down else None
+        return await self._parts.store.note_host(self._lease, down_since=since)
 
     async def _start(self, instance: Instance) -> None:
         self._progress.reach(self._progress.machine)
         try:
-            await self._parts.cloud.start(instance.app_name, _known(instance))
+            await self._parts.cloud.start(instance.app_name, known(instance))
         except CloudUnreachable:
             raise
         except CloudError as fault:
@@ -187,7 +155,7 @@ class BringUp:
                 raise
             # "Not from this state", "not there", "being replaced": the next look tells what it is.
             log.info("start_refused", user_id=str(instance.user_id), error=str(fault))
-            if isinstance(fault, (*HOPELESS, RateLimited)):
+            if isinstance(fault, (*HOPELESS, RateLimited, NoCapacity)):
                 raise
             await self._parts.clock.sleep(0.1)
 
@@ -245,14 +213,3 @@ class BringUp:
             lease=self._lease,
             detail={"path": self._progress.path, "steps": self._progress.took()},
         )
-
-
-def _where(instance: Instance, machine: Machine) -> str | None:
-    """Where the gateway reaches this Machine; None as long as Fly has not told."""
-    return instance.flycast_ip if instance.isolation is Isolation.APP else machine.private_ip
-
-
-def _known(instance: Instance) -> MachineId:
-    if instance.machine_id is None:
-        raise AssertionError(f"{instance.user_id} has no Machine to act on")
-    return instance.machine_id

@@ -143,3 +143,9 @@ class NotReady(ProvisionerError):
     """The Machine runs, but its App did not answer in time. `words` is what a user may read."""
 
     words: ClassVar[str] = "Your machine started, but the app on it did not answer in time."
+
+
+class HostLost(NotReady):
+    """The Machine's host is out of reach, and there is no snapshot to restore its disk from elsewhere."""
+
+    words = "The computer that your machine lives on is out of reach. We try again until it is back."

@@ -144,6 +144,7 @@ class Instance:
     isolation: Isolation = Isolation.MACHINE
     app_id: str | None = None
     flycast_ip: str | None = None
+    host_down_since: datetime | None = None
     guest: Guest | None = None
     """The size of its Machine as we last made or changed it; None: not known."""
     volume_gb: int | None = None

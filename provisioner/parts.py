@@ -12,6 +12,7 @@ from provisioner.instance import Endpoint, Instance, Isolation, UserId
 from provisioner.leases import keep
 from provisioner.naming import VOLUME_PATH
 from provisioner.offer import shipped_plans
+from provisioner.plan import USUAL, Patience
 from provisioner.plans import FREE, Plans
 from provisioner.ports import Cloud, Lease, Store
 from provisioner.probe import Probe, endpoint_of
@@ -31,6 +32,8 @@ class LifecycleSettings:
     region: str
     image: str
     """The golden image, pinned by digest in production."""
+    fallback_regions: tuple[str, ...] = ()
+    """Where a new Instance is made when `region` has no room, in this order."""
     isolation: Isolation = Isolation.MACHINE
     """How new Instances are made; those that exist stay as they are."""
     gateway_network: str = ""
@@ -40,6 +43,8 @@ class LifecycleSettings:
     """Environment of every Machine, beside what names its user."""
     bring_up_within: timedelta = timedelta(minutes=2)
     """After this long a provisioning is queued for another attempt, and a wake is given up."""
+    patience: Patience = USUAL
+    """How long an Instance may stay on its way, whoever works on it."""
     queue_tries: int = 10
     """Provisionings that fail before an Instance is given up until somebody asks again."""
     sleep_within: timedelta = timedelta(seconds=60)

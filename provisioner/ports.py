@@ -82,6 +82,14 @@ class Volume:
     attached_machine_id: MachineId | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeSource:
+    """Where a new volume has its data from. Exactly one of them: a volume, as it is now, or a snapshot."""
+
+    volume_id: str | None = None
+    snapshot_id: str | None = None
+
+
 class Cloud(Protocol):
     """Fly, as far as we use it. Every call may raise any CloudError; cancelling one leaves its outcome unknown."""
 
@@ -101,7 +109,14 @@ class Cloud(Protocol):
         it is still there after a while.
         """
 
-    async def create_volume(self, app: str, *, name: str, region: str, size_gb: int, guest: Guest) -> Volume: ...
+    async def create_volume(
+        self, app: str, *, name: str, region: str, size_gb: int, guest: Guest, source: VolumeSource | None = None
+    ) -> Volume:
+        """Empty, or with the data of `source`. Not idempotent, as names of volumes are not unique."""
+
+    async def latest_snapshot(self, app: str, volume_id: str) -> str | None:
+        """The id of the newest one that is finished; None if there is none."""
+
     async def volumes(self, app: str) -> Sequence[Volume]: ...
     async def delete_volume(self, app: str, volume_id: str) -> None:
         """Idempotent: a volume that is already gone is success."""
@@ -138,6 +153,17 @@ class Cloud(Protocol):
 
     async def destroy(self, app: str, machine_id: MachineId) -> None:
         """Force. Idempotent: a Machine that is already gone is success."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptVolume:
+    """A volume that a user's data moved away from. It is theirs until the account goes, and destroyed with it."""
+
+    volume_id: str
+    app_name: str
+    user_id: UserId
+    reason: str
+    kept_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +280,22 @@ class Store(Protocol):
 
     async def forget_machine(self, lease: Lease) -> Instance:
         """The Machine is gone at Fly: clear machine_id and private_ip, keep the volume. Raises Moved."""
+
+    async def note_host(self, lease: Lease, *, down_since: datetime | None) -> Instance:
+        """Since when its host is out of reach, None that it is not. Raises Moved."""
+
+    async def exchange_volume(self, lease: Lease, *, volume_id: str, region: str, reason: str) -> Instance:
+        """Another volume holds the data from now on; the old one becomes a KeptVolume, and the Machine that hung on
+        it is forgotten. With an audit row. Raises Moved, also while it counts as serving."""
+
+    async def drop_volume(self, lease: Lease, *, region: str) -> Instance:
+        """The empty volume of a first provisioning is gone; the next is made in `region`. With an audit row.
+
+        Raises Moved, also for one that is not PROVISIONING or has a Machine: its volume may hold something.
+        """
+
+    async def kept_volumes(self, user_id: UserId | None = None) -> Sequence[KeptVolume]:
+        """Of one user, or of all."""
 
     async def remove(self, lease: Lease, *, actor: str) -> None:
         """Delete a DELETING row and its queue entry; the audit row stays. Raises Moved."""

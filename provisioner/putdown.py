@@ -1,21 +1,23 @@
 """From a running Machine to a sleeping one, or to none at all."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Final, Literal
 
 import structlog
 
 from provisioner import naming
-from provisioner.errors import CloudError, Refused, WrongState
+from provisioner.errors import CloudError, NotThere, Refused, WrongState
 from provisioner.fit import Fit, fit_for, fits
 from provisioner.instance import Event, Instance, Isolation, State
+from provisioner.making import Making
 from provisioner.parts import Parts
+from provisioner.plan import Act, plan
 from provisioner.ports import Lease, Machine, MachineState
 
 log = structlog.get_logger(__name__)
 
-ASLEEP = {State.SUSPENDED: MachineState.SUSPENDED, State.STOPPED: MachineState.STOPPED}
-AT_REST = (MachineState.SUSPENDED, MachineState.STOPPED, MachineState.FAILED)
+AT_REST: Final = (MachineState.SUSPENDED, MachineState.STOPPED, MachineState.FAILED)
+LOOK_AGAIN_S: Final = 0.5
 
 
 class PutDown:
@@ -54,21 +56,63 @@ class PutDown:
         return await self.finish(instance)
 
     async def finish(self, instance: Instance) -> Instance:
-        """Bring SUSPENDING to SUSPENDED and STOPPING to STOPPED; any other state is left as it is."""
-        if instance.state is State.SUSPENDING:
-            try:
-                await self._suspend(instance)
-            except (Refused, WrongState) as fault:
-                # Too large, wrong kind, or not running: facts say the refusal has no settled form. Stop always works.
-                log.info("suspend_refused", user_id=str(instance.user_id), error=str(fault))
-                instance = await self._move(instance, Event.STOP, {"why": "could not be suspended"})
-            else:
-                return await self._move(instance, Event.ASLEEP)
-        if instance.state is State.STOPPING:
-            await self._stop(instance)
-            instance = await self._refit(instance)
-            return await self._move(instance, Event.ASLEEP)
+        """Bring SUSPENDING to SUSPENDED and STOPPING to STOPPED, as `plan` says; any other state is left as it is.
+
+        Past the deadline a wedged Machine is ended by force; its volume stays, and the next wake makes another.
+        """
+        parts, tried = self._parts, False
+        while instance.state in (State.SUSPENDING, State.STOPPING):
+            machine = await self._seen(instance)
+            act = plan(instance, machine, parts.clock.now(), parts.settings.patience)
+            if act is Act.SUSPEND and tried:
+                act = Act.STOP_INSTEAD
+            log.debug("put_down", user_id=str(instance.user_id), act=act)
+            match act:
+                case Act.SUSPEND | Act.STOP if machine is not None:
+                    tried = True
+                    instance = await self._ask(instance, machine, act)
+                case Act.SETTLE if machine is not None:
+                    await self._settled(instance, machine)
+                case Act.STOP_INSTEAD:
+                    instance = await self._move(instance, Event.STOP, {"why": "could not be suspended"})
+                case Act.FORGET:
+                    instance = await parts.store.forget_machine(self._lease)
+                case Act.REPLACE:
+                    log.warning("wedged_machine_ended", user_id=str(instance.user_id), machine_id=instance.machine_id)
+                    instance = await Making(parts, self._lease).end_machine(instance)
+                case _:
+                    if instance.state is State.STOPPING:
+                        instance = await self._refit(instance)
+                    return await self._move(instance, Event.ASLEEP)
         return instance
+
+    async def _ask(self, instance: Instance, machine: Machine, act: Act) -> Instance:
+        """Ask Fly for it, and wait until the Machine comes to rest. What Fly will not suspend is to be stopped."""
+        cloud, app = self._parts.cloud, instance.app_name
+        try:
+            if act is Act.SUSPEND:
+                await cloud.suspend(app, machine.id)
+            else:
+                await cloud.stop(app, machine.id, signal="SIGTERM", timeout=self._parts.settings.stop_grace)
+        except (Refused, WrongState) as fault:
+            # Too large, wrong kind, or not running: facts say the refusal has no settled form. Stop always works.
+            if act is Act.SUSPEND:
+                log.info("suspend_refused", user_id=str(instance.user_id), error=str(fault))
+                return await self._move(instance, Event.STOP, {"why": "could not be suspended"})
+            log.info("stop_refused", user_id=str(instance.user_id), error=str(fault))
+            await self._parts.clock.sleep(LOOK_AGAIN_S)
+        else:
+            await self._settled(instance, machine)
+        return instance
+
+    async def _settled(self, instance: Instance, machine: Machine) -> None:
+        """Return when it has come to rest, or may have: the next look tells."""
+        states = AT_REST if instance.state is State.SUSPENDING else (MachineState.STOPPED, MachineState.FAILED)
+        within = self._parts.settings.sleep_within
+        try:
+            await self._parts.cloud.wait(instance.app_name, machine, states, timeout=within)
+        except (WrongState, NotThere):
+            await self._parts.clock.sleep(LOOK_AGAIN_S)
 
     async def destroy(self, instance: Instance) -> None:
         """End the Machine, its volume, its app if it has one, and the row, in this order: it names them to the last.
@@ -100,26 +144,6 @@ class PutDown:
             found += [machine] if machine is not None else []
         return found
 
-    async def _suspend(self, instance: Instance) -> None:
-        machine = await self._seen(instance)
-        if machine is None or machine.state is MachineState.SUSPENDED:
-            return
-        if machine.state is not MachineState.SUSPENDING:
-            await self._parts.cloud.suspend(instance.app_name, machine.id)
-        reached = await self._settled(instance, machine)
-        if reached is not MachineState.SUSPENDED:
-            raise WrongState("it did not come to rest suspended", current=reached)
-
-    async def _stop(self, instance: Instance) -> None:
-        machine = await self._seen(instance)
-        if machine is None or machine.state in (MachineState.STOPPED, MachineState.FAILED):
-            return
-        if machine.state is not MachineState.STOPPING:
-            grace = self._parts.settings.stop_grace
-            await self._parts.cloud.stop(instance.app_name, machine.id, signal="SIGTERM", timeout=grace)
-        reached = await self._settled(instance, machine, (MachineState.STOPPED, MachineState.FAILED))
-        log.debug("stopped", user_id=str(instance.user_id), reached=reached)
-
     def _fit(self, instance: Instance) -> Fit:
         return fit_for(instance, self._parts.plans.of(instance.user_id), image=instance.image)
 
@@ -141,12 +165,6 @@ class PutDown:
         if instance.machine_id is None:
             return None
         return await self._parts.cloud.machine(instance.app_name, instance.machine_id)
-
-    async def _settled(
-        self, instance: Instance, machine: Machine, states: tuple[MachineState, ...] = AT_REST
-    ) -> MachineState:
-        within = self._parts.settings.sleep_within
-        return await self._parts.cloud.wait(instance.app_name, machine, states, timeout=within)
 
     async def _move(self, instance: Instance, event: Event, detail: dict[str, str] | None = None) -> Instance:
         return await self._parts.store.move(

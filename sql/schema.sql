@@ -156,6 +156,7 @@ create table public.user_instances (
   isolation text not null default 'machine',
   app_id text,
   flycast_ip text,
+  host_down_since timestamptz,
   guest text,
   volume_gb integer,
 
@@ -177,6 +178,7 @@ comment on column public.user_instances.id is 'Names the Instance in Fly metadat
 comment on column public.user_instances.state is 'Moved only by compare-and-set along provisioner.instance.STEPS.';
 comment on column public.user_instances.app_id is 'Fly''s id of the app made for this Instance; null in the shared app.';
 comment on column public.user_instances.flycast_ip is 'Leads through Fly Proxy into the app''s own network; with isolation app it becomes private_ip.';
+comment on column public.user_instances.host_down_since is 'Since when Fly says that the Machine''s host is out of reach.';
 comment on column public.user_instances.private_ip is 'Where the gateway reaches it: an IP literal; host:port only where the Machine is a local process.';
 comment on column public.user_instances.guest is 'Size of the Machine, as provisioner.instance.Guest writes it; null: not known.';
 comment on column public.user_instances.volume_gb is 'Size of the volume; null: not known. It only grows.';
@@ -559,6 +561,21 @@ comment on column gateway.spares.state is 'Moved only by compare-and-set along p
 create index spares_ready on gateway.spares (state_since) where state = 'ready';
 
 grant select, insert, update, delete on gateway.spares to jarvis_gateway;
+
+-- gateway.kept_volumes ------------------------------------------------------------------------------------------------
+
+create table gateway.kept_volumes (
+  volume_id text not null constraint kept_volumes_pkey primary key,
+  app_name text not null,
+  user_id uuid not null,
+  reason text not null,
+  kept_at timestamptz not null default now()
+);
+comment on table gateway.kept_volumes is 'Volumes at Fly that a user''s data moved away from. Destroyed with the account, never before.';
+
+create index kept_volumes_by_user on gateway.kept_volumes (user_id);
+
+grant select, insert, delete on gateway.kept_volumes to jarvis_gateway;
 
 -- gateway.audit_log ---------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Final, Generic, TypeVar
 
 from provisioner.fly import machine as shape
 from provisioner.instance import Guest, MachineId
-from provisioner.ports import Machine, MachineSpec, MachineState, Volume
+from provisioner.ports import Machine, MachineSpec, MachineState, Volume, VolumeSource
 
 T = TypeVar("T")
 
@@ -91,8 +91,10 @@ def list_addresses(app: str) -> Call[str | None]:
     return Call(action="list_addresses", method="GET", path=path, app=app, target=app, read=shape.flycast_of)
 
 
-def create_volume(app: str, *, name: str, region: str, size_gb: int, guest: Guest) -> Call[Volume]:
-    body = shape.volume_body(name=name, region=region, size_gb=size_gb, guest=guest)
+def create_volume(
+    app: str, *, name: str, region: str, size_gb: int, guest: Guest, source: VolumeSource | None = None
+) -> Call[Volume]:
+    body = shape.volume_body(name=name, region=region, size_gb=size_gb, guest=guest, source=source)
     path = f"{_app(app)}/volumes"
     return Call(action="create_volume", method="POST", path=path, app=app, target=app, read=shape.volume_of, body=body)
 
@@ -100,6 +102,19 @@ def create_volume(app: str, *, name: str, region: str, size_gb: int, guest: Gues
 def list_volumes(app: str) -> Call[list[Volume]]:
     path = f"{_app(app)}/volumes"
     return Call(action="list_volumes", method="GET", path=path, app=app, target=app, read=shape.volumes_of)
+
+
+def list_snapshots(app: str, volume_id: str) -> Call[str | None]:
+    """Reads the id of the newest finished one."""
+    return Call(
+        action="list_snapshots",
+        method="GET",
+        path=f"{_app(app)}/volumes/{_segment(volume_id)}/snapshots",
+        app=app,
+        target=volume_id,
+        budget=app,
+        read=shape.latest_snapshot_of,
+    )
 
 
 def delete_volume(app: str, volume_id: str) -> Call[None]:

@@ -14,7 +14,7 @@ from provisioner.fly.creating import Newborns, create_or_adopt
 from provisioner.fly.settings import FlySettings
 from provisioner.fly.wire import Wire
 from provisioner.instance import Guest, MachineId
-from provisioner.ports import Cloud, Machine, MachineSpec, MachineState, Volume
+from provisioner.ports import Cloud, Machine, MachineSpec, MachineState, Volume, VolumeSource
 
 _POOL: Final = httpx.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=30)
 _ASLEEP: Final = (MachineState.SUSPENDED, MachineState.SUSPENDING)
@@ -54,9 +54,16 @@ class FlyClient:
     async def delete_app(self, app: str, *, network: str) -> None:
         await apps.delete_app(self._wire, self._clock, app, self._settings.org_slug, network=network)
 
-    async def create_volume(self, app: str, *, name: str, region: str, size_gb: int, guest: Guest) -> Volume:
+    async def create_volume(
+        self, app: str, *, name: str, region: str, size_gb: int, guest: Guest, source: VolumeSource | None = None
+    ) -> Volume:
         """Not idempotent, as volume names are not unique: after CloudSilent or CloudBroken one may be there."""
-        return await self._wire.send(calls.create_volume(app, name=name, region=region, size_gb=size_gb, guest=guest))
+        return await self._wire.send(
+            calls.create_volume(app, name=name, region=region, size_gb=size_gb, guest=guest, source=source)
+        )
+
+    async def latest_snapshot(self, app: str, volume_id: str) -> str | None:
+        return await self._wire.send(calls.list_snapshots(app, volume_id))
 
     async def volumes(self, app: str) -> Sequence[Volume]:
         """Those that are not on their way out."""

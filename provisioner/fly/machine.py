@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from provisioner.instance import Guest, MachineId
-from provisioner.ports import Machine, MachineSpec, MachineState, Volume
+from provisioner.ports import Machine, MachineSpec, MachineState, Volume, VolumeSource
 
 MOUNT_PATH: Final = "/data"
 STOP_SIGNAL: Final = "SIGTERM"
@@ -150,7 +150,19 @@ def machine_body(spec: MachineSpec) -> dict[str, object]:
     }
 
 
-def volume_body(*, name: str, region: str, size_gb: int, guest: Guest) -> dict[str, object]:
+def latest_snapshot_of(payload: object) -> str | None:
+    """The id of the newest snapshot that is finished, None if there is none. Raises ValueError."""
+    finished = [
+        (_text(fields, "created_at"), _required(fields, "id"))
+        for item in _sequence(payload)
+        if _text(fields := _mapping(item), "status") in ("created", "")
+    ]
+    return max(finished)[1] if finished else None
+
+
+def volume_body(
+    *, name: str, region: str, size_gb: int, guest: Guest, source: VolumeSource | None = None
+) -> dict[str, object]:
     """The body that creates a user's disk, on a host that has room for `guest` too.
 
     `require_unique_zone` is off: it keeps volumes of one *name* in different zones, and all our users' have one name.
@@ -165,6 +177,8 @@ def volume_body(*, name: str, region: str, size_gb: int, guest: Guest) -> dict[s
         "auto_backup_enabled": True,
         "snapshot_retention": 5,  # days, Fly's default, said aloud
         "compute": _guest(guest),
+        **({"source_volume_id": source.volume_id} if source and source.volume_id else {}),
+        **({"snapshot_id": source.snapshot_id} if source and source.snapshot_id else {}),
     }
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from provisioner.errors import Moved, NameTaken
 from provisioner.instance import Event, Guest, Instance, Isolation, MachineId, State, UserId, step
-from provisioner.ports import Lease, Touch
+from provisioner.ports import KeptVolume, Lease, Touch
 from provisioner.store.database import Tables, queries
 
 _queries: Final = queries("instances")
@@ -117,13 +117,52 @@ class Instances(Tables):
             guest=None if guest is None else str(guest),
             volume_gb=volume_gb,
             image=image,
+            now=self._clock.now(),
         )
         return _moved(row, lease.user_id, "the lease was lost")
 
     async def forget_machine(self, lease: Lease) -> Instance:
         """See `ports.Store`. Moved also while ACTIVE or DRAINING: take the step WAKE first."""
-        row = await _queries.forget_machine(self._pool, user_id=lease.user_id, owner=lease.owner, fence=lease.fence)
+        row = await _queries.forget_machine(
+            self._pool, user_id=lease.user_id, owner=lease.owner, fence=lease.fence, now=self._clock.now()
+        )
         return _moved(row, lease.user_id, "it counts as serving, or the lease was lost")
+
+    async def note_host(self, lease: Lease, *, down_since: datetime | None) -> Instance:
+        row = await _queries.note_host(
+            self._pool, user_id=lease.user_id, owner=lease.owner, fence=lease.fence, down_since=down_since
+        )
+        return _moved(row, lease.user_id, "the lease was lost")
+
+    async def exchange_volume(self, lease: Lease, *, volume_id: str, region: str, reason: str) -> Instance:
+        row = await _queries.exchange_volume(
+            self._pool,
+            user_id=lease.user_id,
+            owner=lease.owner,
+            fence=lease.fence,
+            volume_id=volume_id,
+            region=region,
+            reason=reason,
+            now=self._clock.now(),
+        )
+        return _moved(row, lease.user_id, "it counts as serving, has no volume, or the lease was lost")
+
+    async def drop_volume(self, lease: Lease, *, region: str) -> Instance:
+        row = await _queries.drop_volume(
+            self._pool,
+            user_id=lease.user_id,
+            owner=lease.owner,
+            fence=lease.fence,
+            region=region,
+            now=self._clock.now(),
+        )
+        return _moved(row, lease.user_id, "it is not provisioning, has a Machine, or the lease was lost")
+
+    async def kept_volumes(self, user_id: UserId | None = None) -> Sequence[KeptVolume]:
+        return [
+            KeptVolume(**{**dict(row), "user_id": UserId(row["user_id"])})
+            async for row in _queries.kept_volumes(self._pool, user_id=user_id)
+        ]
 
     async def remove(self, lease: Lease, *, actor: str) -> None:
         row = await _queries.remove_instance(
@@ -212,4 +251,5 @@ def instance_of(row: Any) -> Instance:
         flycast_ip=row["flycast_ip"],
         guest=None if row["guest"] is None else Guest.parse(row["guest"]),
         volume_gb=row["volume_gb"],
+        host_down_since=row["host_down_since"],
     )

@@ -53,38 +53,124 @@ with held as materialized (
 )
 select * from moved;
 
--- name: record_ids(user_id, owner, fence, app_id, flycast_ip, volume_id, machine_id, private_ip, region, guest, volume_gb, image)^
+-- name: record_ids(user_id, owner, fence, app_id, flycast_ip, volume_id, machine_id, private_ip, region, guest, volume_gb, image, now)^
 -- Write back what Fly told, leaving as it is what is null. No row back: the lease was lost.
+-- What was made leaves an audit row: the log names every resource there ever was.
+with held as materialized (
+  select from gateway.instance_leases
+  where user_id = :user_id and owner = :owner and fence = :fence
+  for share
+), recorded as (
+  update public.user_instances
+  set app_id = coalesce(:app_id, app_id),
+      flycast_ip = coalesce(:flycast_ip, flycast_ip),
+      volume_id = coalesce(:volume_id, volume_id),
+      machine_id = coalesce(:machine_id, machine_id),
+      private_ip = coalesce(:private_ip, private_ip),
+      region = coalesce(:region, region),
+      guest = coalesce(:guest, guest),
+      volume_gb = coalesce(:volume_gb, volume_gb),
+      image = coalesce(:image, image)
+  where user_id = :user_id and exists (select from held)
+  returning *
+), audited as (
+  insert into gateway.audit_log (at, actor, action, user_id, detail)
+  select :now, 'lifecycle', 'made', user_id, made.detail
+  from recorded, (
+    select jsonb_strip_nulls(jsonb_build_object(
+      'app_id', :app_id::text, 'address', :flycast_ip::text, 'volume_id', :volume_id::text,
+      'machine_id', :machine_id::text
+    )) as detail
+  ) as made
+  where made.detail <> '{}'
+)
+select * from recorded;
+
+-- name: note_host(user_id, owner, fence, down_since)^
+-- Since when its host is out of reach; null that it is not. No row back: the lease was lost.
 with held as materialized (
   select from gateway.instance_leases
   where user_id = :user_id and owner = :owner and fence = :fence
   for share
 )
-update public.user_instances
-set app_id = coalesce(:app_id, app_id),
-    flycast_ip = coalesce(:flycast_ip, flycast_ip),
-    volume_id = coalesce(:volume_id, volume_id),
-    machine_id = coalesce(:machine_id, machine_id),
-    private_ip = coalesce(:private_ip, private_ip),
-    region = coalesce(:region, region),
-    guest = coalesce(:guest, guest),
-    volume_gb = coalesce(:volume_gb, volume_gb),
-    image = coalesce(:image, image)
+update public.user_instances set host_down_since = :down_since
 where user_id = :user_id and exists (select from held)
 returning *;
 
--- name: forget_machine(user_id, owner, fence)^
+-- name: forget_machine(user_id, owner, fence, now)^
 -- The Machine is gone, the volume stays. No row back: the lease was lost, or the Instance counts as serving and has
 -- to be moved first.
 with held as materialized (
   select from gateway.instance_leases
   where user_id = :user_id and owner = :owner and fence = :fence
   for share
+), before as (
+  select user_id, machine_id from public.user_instances where user_id = :user_id
+), forgotten as (
+  update public.user_instances
+  set machine_id = null, private_ip = null, host_down_since = null
+  where user_id = :user_id and state not in ('active', 'draining') and exists (select from held)
+  returning *
+), audited as (
+  insert into gateway.audit_log (at, actor, action, user_id, detail)
+  select :now, 'lifecycle', 'lost', user_id, jsonb_build_object('machine_id', before.machine_id)
+  from forgotten join before using (user_id)
+  where before.machine_id is not null
 )
-update public.user_instances
-set machine_id = null, private_ip = null
-where user_id = :user_id and state not in ('active', 'draining') and exists (select from held)
-returning *;
+select * from forgotten;
+
+-- name: exchange_volume(user_id, owner, fence, volume_id, region, reason, now)^
+-- Another volume holds the user's data from now on, on another host; the old one is kept, and the Machine that hung
+-- on it is gone. No row back: the lease was lost, the Instance counts as serving, or it has no volume.
+with held as materialized (
+  select from gateway.instance_leases
+  where user_id = :user_id and owner = :owner and fence = :fence
+  for share
+), before as (
+  select user_id, app_name, volume_id from public.user_instances where user_id = :user_id and volume_id is not null
+), exchanged as (
+  update public.user_instances i
+  set volume_id = :volume_id, region = :region, machine_id = null, private_ip = null, host_down_since = null
+  from before
+  where i.user_id = before.user_id and i.state not in ('active', 'draining') and exists (select from held)
+  returning i.*
+), kept as (
+  insert into gateway.kept_volumes (volume_id, app_name, user_id, reason, kept_at)
+  select before.volume_id, before.app_name, before.user_id, :reason, :now from before join exchanged using (user_id)
+), audited as (
+  insert into gateway.audit_log (at, actor, action, user_id, detail)
+  select :now, 'lifecycle', 'moved_away', user_id,
+    jsonb_build_object('from', before.volume_id, 'to', exchanged.volume_id, 'reason', :reason::text)
+  from before join exchanged using (user_id)
+)
+select * from exchanged;
+
+-- name: drop_volume(user_id, owner, fence, region, now)^
+-- The volume of a Machine that never was is gone at Fly; the next one is made in `region`. No row back: the lease was
+-- lost, or it is not PROVISIONING, so that the volume may hold something.
+with held as materialized (
+  select from gateway.instance_leases
+  where user_id = :user_id and owner = :owner and fence = :fence
+  for share
+), before as (
+  select user_id, volume_id from public.user_instances where user_id = :user_id
+), dropped as (
+  update public.user_instances set volume_id = null, region = :region
+  where user_id = :user_id and state = 'provisioning' and machine_id is null and exists (select from held)
+  returning *
+), audited as (
+  insert into gateway.audit_log (at, actor, action, user_id, detail)
+  select :now, 'lifecycle', 'dropped', user_id,
+    jsonb_build_object('volume_id', before.volume_id, 'region', dropped.region)
+  from dropped join before using (user_id)
+)
+select * from dropped;
+
+-- name: kept_volumes(user_id)
+-- Volumes that data moved away from: of one user, or of all if null.
+select volume_id, app_name, user_id, reason, kept_at from gateway.kept_volumes
+where :user_id::uuid is null or user_id = :user_id
+order by kept_at, volume_id;
 
 -- name: remove_instance(user_id, owner, fence, actor, now)^
 -- Delete a DELETING row, its place in the queue (by cascade) and its lease; the audit log keeps what it was.
@@ -99,12 +185,15 @@ with held as materialized (
   returning *
 ), released as (
   delete from gateway.instance_leases where user_id in (select user_id from removed)
+), kept as (
+  delete from gateway.kept_volumes where user_id in (select user_id from removed) returning volume_id
 ), audited as (
   insert into gateway.audit_log (at, actor, action, user_id, from_state, detail)
   select :now, :actor, 'remove', user_id, state,
     jsonb_build_object(
       'instance', id, 'app', app_name, 'app_id', app_id, 'address', flycast_ip, 'machine', machine_name,
-      'machine_id', machine_id, 'volume_id', volume_id
+      'machine_id', machine_id, 'volume_id', volume_id,
+      'kept_volumes', (select coalesce(jsonb_agg(volume_id), '[]') from kept)
     )
   from removed
 )

@@ -83,11 +83,12 @@ class Back:
         return self.fly.calls.counts["start_machine"]
 
     async def audit(self, visitor: Visitor) -> list[tuple[str, str | None, str | None]]:
-        """(action, from, to) of every audit row of this user, oldest first."""
+        """(action, from, to) of the audit rows about this user's life, oldest first; not of what was made at Fly."""
         connection = await asyncpg.connect(self.database.admin_dsn)
         try:
             rows = await connection.fetch(
-                "select action, from_state, to_state from gateway.audit_log where user_id = $1 order by id",
+                "select action, from_state, to_state from gateway.audit_log where user_id = $1"
+                " and actor <> 'lifecycle' order by id",
                 visitor.user_id,
             )
             return [(row["action"], row["from_state"], row["to_state"]) for row in rows]

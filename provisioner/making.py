@@ -1,0 +1,134 @@
+"""Making what an Instance is made of at Fly, each thing once, and its id written down as soon as it is known."""
+
+import structlog
+
+from provisioner import naming
+from provisioner.errors import HostLost
+from provisioner.instance import Instance, Isolation, MachineId
+from provisioner.parts import Parts
+from provisioner.ports import Lease, Machine, MachineSpec, Volume, VolumeSource
+
+log = structlog.get_logger(__name__)
+
+
+class Making:
+    """One Instance's things, under its lease. Every act may be repeated: what was made unheard is found."""
+
+    def __init__(self, parts: Parts, lease: Lease) -> None:
+        self._parts = parts
+        self._lease = lease
+
+    async def app(self, instance: Instance) -> Instance:
+        network = naming.network_name(instance.id)
+        app_id = await self._parts.cloud.create_app(instance.app_name, network=network)
+        return await self._parts.store.record(self._lease, app_id=app_id)
+
+    async def address(self, instance: Instance) -> Instance:
+        network = self._parts.settings.gateway_network
+        address = await self._parts.cloud.assign_address(instance.app_name, network=network)
+        return await self._parts.store.record(self._lease, flycast_ip=address)
+
+    async def volume(self, instance: Instance) -> Instance:
+        # A replica may have died, or an answer been lost, between the volume and its note in our row.
+        found = [volume for volume in await self._volumes(instance) if volume.attached_machine_id is None]
+        volume = found[0] if found else await self._new_volume(instance)
+        return await self._parts.store.record(
+            self._lease, volume_id=volume.id, region=volume.region, volume_gb=volume.size_gb or None
+        )
+
+    async def machine(self, instance: Instance) -> tuple[Instance, Machine]:
+        """The row, and the Machine as Fly described it when it was made or found."""
+        settings = self._parts.settings
+        assert instance.volume_id is not None  # noqa: S101  plan() makes the volume first
+        spec = MachineSpec(
+            name=instance.machine_name,
+            region=instance.region,
+            image=instance.image,
+            guest=self._parts.plans.of(instance.user_id).guest,
+            volume_id=instance.volume_id,
+            env={
+                **self._parts.common_environment(),
+                **self._parts.environment(instance),
+                "JARVIS_GUARD_KEYS": self._parts.keys.for_machine(instance.id),
+            },
+            metadata=naming.ownership(instance, env=settings.env, deployment=settings.deployment),
+            service_port=settings.guard_port if instance.isolation is Isolation.APP else None,
+        )
+        machine = await self._parts.cloud.create_machine(instance.app_name, spec)
+        where = where_of(instance, machine)
+        instance = await self._parts.store.record(
+            self._lease, machine_id=machine.id, private_ip=where, guest=machine.guest or spec.guest
+        )
+        return instance, machine
+
+    async def end_machine(self, instance: Instance) -> Instance:
+        """End the Machine for good; its volume stays."""
+        if instance.machine_id is not None:
+            await self._parts.cloud.destroy(instance.app_name, instance.machine_id)
+        return await self._parts.store.forget_machine(self._lease)
+
+    async def another_host(self, instance: Instance, *, lost: bool) -> Instance:
+        """The user's data on a volume elsewhere, the old volume kept, and no Machine.
+
+        A host that is only full is forked from, so nothing is lost; from one that is `lost` the latest snapshot is
+        restored. The new volume comes first, while the old one is still what is recorded; then the Machine ends, so
+        that there are never two; then the row changes. Raises HostLost if there is no snapshot: then nothing changed.
+        """
+        cloud, old = self._parts.cloud, instance.volume_id
+        assert old is not None  # noqa: S101  what has no volume is bound to no host
+        source = VolumeSource(volume_id=old)
+        if lost:
+            snapshot = await cloud.latest_snapshot(instance.app_name, old)
+            if snapshot is None:
+                raise HostLost(f"the host of {old} is out of reach, and it has no snapshot")
+            source = VolumeSource(snapshot_id=snapshot)
+        # Copies that an earlier try left behind unrecorded: the data may have changed since, so they are no use.
+        kept = {volume.volume_id for volume in await self._parts.store.kept_volumes(instance.user_id)}
+        theirs = await self._volumes(instance)
+        for copy in theirs:
+            if copy.id != old and copy.id not in kept and copy.attached_machine_id is None:
+                await cloud.delete_volume(instance.app_name, copy.id)
+        size_gb = max((volume.size_gb for volume in theirs if volume.id == old), default=0)
+        new = await self._new_volume(instance, source, least_gb=size_gb)
+        if instance.machine_id is not None:
+            await cloud.destroy(instance.app_name, instance.machine_id)
+        reason = "host lost: restored from its snapshot" if lost else "host full: forked"
+        log.warning("moved_away", user_id=str(instance.user_id), volume_id=old, to=new.id, reason=reason)
+        return await self._parts.store.exchange_volume(self._lease, volume_id=new.id, region=new.region, reason=reason)
+
+    async def start_over(self, instance: Instance, region: str) -> Instance:
+        """Of one that never was ready: no Machine, no volume, and `region` for the next ones."""
+        if instance.machine_id is not None:
+            instance = await self.end_machine(instance)
+        for volume in await self._volumes(instance):
+            await self._parts.cloud.delete_volume(instance.app_name, volume.id)
+        return await self._parts.store.drop_volume(self._lease, region=region)
+
+    async def _new_volume(self, instance: Instance, source: VolumeSource | None = None, *, least_gb: int = 0) -> Volume:
+        plan = self._parts.plans.of(instance.user_id)
+        return await self._parts.cloud.create_volume(
+            instance.app_name,
+            name=naming.volume_name(instance.user_id),
+            region=instance.region,
+            size_gb=max(plan.volume_gb, least_gb),
+            guest=plan.guest,
+            source=source,
+        )
+
+    async def _volumes(self, instance: Instance) -> list[Volume]:
+        """All that carry their name, and the one that is recorded: it may have been a spare's."""
+        name = naming.volume_name(instance.user_id)
+        listed = await self._parts.cloud.volumes(instance.app_name)
+        return [volume for volume in listed if volume.name == name or volume.id == instance.volume_id]
+
+
+def where_of(instance: Instance, machine: Machine) -> str | None:
+    """Where the gateway reaches this Machine; None as long as Fly has not told."""
+    return instance.flycast_ip if instance.isolation is Isolation.APP else machine.private_ip
+
+
+def known(instance: Instance) -> MachineId:
+    """The Machine's id, of one that has it."""
+    if instance.machine_id is None:
+        raise AssertionError(f"{instance.user_id} has no Machine to act on")
+    return instance.machine_id
