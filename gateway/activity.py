@@ -1,5 +1,7 @@
 """Who was here last, batched: every hit counts, Postgres hears of it every few seconds."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import structlog
@@ -24,10 +26,30 @@ class Activity:
         self._here: set[UserId] = set()  # since the last flush
         self._pending: dict[UserId, datetime] = {}  # could not be written
         self._writing: dict[UserId, datetime] = {}
+        self._working: dict[UserId, list[str]] = {}
 
     def touch(self, user_id: UserId) -> None:
         """This user, or their Machine, did something now."""
         self._here.add(user_id)
+
+    @contextmanager
+    def work(self, user_id: UserId, what: str) -> Iterator[None]:
+        """Their Machine has us do `what` (an LLM call) for the block: that is a reason to be awake."""
+        running = self._working.setdefault(user_id, [])
+        running.append(what)
+        self.touch(user_id)
+        try:
+            yield
+        finally:
+            self.touch(user_id)
+            running.remove(what)
+            if not running:
+                del self._working[user_id]
+
+    def working(self, user_id: UserId) -> str | None:
+        """What their Machine has us do for it now; None without any. What is over counts as activity instead."""
+        running = self._working.get(user_id)
+        return running[-1] if running else None
 
     def last(self, user_id: UserId) -> datetime | None:
         """Their latest activity here that may not be in the record yet."""

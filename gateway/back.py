@@ -11,6 +11,7 @@ import structlog
 
 from gateway.failpoints import watcher
 from gateway.settings import BadSettings, Settings
+from provisioner.awake import Awake
 from provisioner.clock import Clock
 from provisioner.fly.client import FlyClient
 from provisioner.fly.settings import FlySettings
@@ -62,6 +63,7 @@ class Back:
     lifecycle: Lifecycle
     queue: QueueDesk
     pool: Pool
+    awake: Awake
     loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
 
 
@@ -140,15 +142,23 @@ async def back_of_house(
     )
     pool = Pool(parts, adapters.spares, adapters.offer.prices, told=told_pool)
     async with Lifecycle(parts, told=told) as lifecycle:
+        sweeper = Sweeper(parts, lifecycle, _sweep(settings), record=adapters.store)
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-            "sweeper": Sweeper(parts, lifecycle, _sweep(settings, adapters.plans)).run,
+            "sweeper": sweeper.run,
             "queue": Retrier(parts, lifecycle).run,
             "pool": pool.run,
             "plans": partial(follow, adapters.subscriptions, adapters.plans, clock),
         }
         if parts.settings.isolation is Isolation.MACHINE:
             loops["app"] = partial(_ensure_app, adapters.cloud, settings, clock)
-        yield Back(parts=parts, lifecycle=lifecycle, queue=QueueDesk(parts, lifecycle), pool=pool, loops=loops)
+        yield Back(
+            parts=parts,
+            lifecycle=lifecycle,
+            queue=QueueDesk(parts, lifecycle),
+            pool=pool,
+            awake=Awake(adapters.store, traffic, clock, adapters.plans.of),
+            loops=loops,
+        )
 
 
 async def _ensure_app(cloud: FlyClient, settings: Settings, clock: Clock) -> None:
@@ -202,10 +212,5 @@ def _pool(settings: Settings) -> PoolSettings:
     )
 
 
-def _sweep(settings: Settings, plans: Plans) -> SweepSettings:
-    return SweepSettings(
-        every=timedelta(seconds=settings.sweep_every_s),
-        suspend_after=min(plan.suspend_after for plan in plans.all()),
-        stop_after=min(plan.stop_after for plan in plans.all()),
-        awake_cap=min(plan.awake_cap for plan in plans.all()),
-    )
+def _sweep(settings: Settings) -> SweepSettings:
+    return SweepSettings(every=timedelta(seconds=settings.sweep_every_s), per_second=settings.sleeps_per_second)

@@ -214,6 +214,12 @@ class Settings(BaseSettings):
         description="Attempts at making a user's Machine before it is given up as a dead letter: with 10 about half an"
         " hour. The operator is told, and the next visit after ten minutes tries again.",
     )
+    sleeps_per_second: float = Field(
+        default=5,
+        gt=0,
+        description="Machines that a replica puts to sleep in a second, at most. Fly discourages many at once; slower"
+        " costs money when thousands fall quiet together.",
+    )
     hold_navigation_s: float = Field(
         default=1.5, ge=0, le=30, description="Seconds a page waits for a sleeping Machine before the loading page."
     )

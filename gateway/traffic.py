@@ -23,6 +23,10 @@ class OpenTraffic:
         live = self._relay.live
         return live.in_progress(user_id) > live.open_streams(user_id)
 
+    def working(self, user_id: UserId) -> str | None:
+        """What we do for their Machine now."""
+        return self._activity.working(user_id)
+
     def last_touch(self, user_id: UserId) -> datetime | None:
         """Activity that may not be in the record yet."""
         return self._activity.last(user_id)

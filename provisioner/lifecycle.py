@@ -45,6 +45,10 @@ class Outcome:
     error: str | None
 
 
+def _whatever(_: Instance) -> bool:
+    return True
+
+
 class Job:
     """One bring-up under way on this replica, and what may be watched of it."""
 
@@ -113,20 +117,32 @@ class Lifecycle:
         return job.outcome.result()
 
     async def suspend(
-        self, user_id: UserId, *, actor: str, grace: timedelta = NO_GRACE, why: str = "asked for"
+        self,
+        user_id: UserId,
+        *,
+        actor: str,
+        grace: timedelta = NO_GRACE,
+        why: str = "asked for",
+        still: Callable[[Instance], bool] = _whatever,
     ) -> Instance:
         """Put it to sleep keeping its memory; stopped instead where the platform cannot. Raises as `stop`."""
-        return await self._sleep(user_id, State.SUSPENDED, actor=actor, grace=grace, why=why)
+        return await self._sleep(user_id, State.SUSPENDED, actor=actor, grace=grace, why=why, still=still)
 
     async def stop(
-        self, user_id: UserId, *, actor: str, grace: timedelta = NO_GRACE, why: str = "asked for"
+        self,
+        user_id: UserId,
+        *,
+        actor: str,
+        grace: timedelta = NO_GRACE,
+        why: str = "asked for",
+        still: Callable[[Instance], bool] = _whatever,
     ) -> Instance:
-        """Put it to sleep without its memory.
+        """Put it to sleep without its memory. `still` has the last word, under the lease, about the row as it is then.
 
         An Instance that sleeps deeply enough already is returned as it is. Raises Moved when it woke up meanwhile,
         when another replica works on it, or when there is no Instance; CloudError when Fly fails.
         """
-        return await self._sleep(user_id, State.STOPPED, actor=actor, grace=grace, why=why)
+        return await self._sleep(user_id, State.STOPPED, actor=actor, grace=grace, why=why, still=still)
 
     async def destroy(self, user_id: UserId, *, actor: str) -> None:
         """End its Machine, its volume and its row. Idempotent. Raises Moved while another replica works on it."""
@@ -252,6 +268,7 @@ class Lifecycle:
         actor: str,
         grace: timedelta,
         why: str,
+        still: Callable[[Instance], bool],
     ) -> Instance:
         if user_id in self._sleepers or user_id in self._jobs:
             raise Moved(f"{user_id} is being worked on")
@@ -261,6 +278,8 @@ class Lifecycle:
                 instance = await self._parts.store.find(user_id)
                 if instance is None or lease is None:
                     raise Moved(f"{user_id} has no Instance" if lease else f"another replica works on {user_id}")
+                if not still(instance):
+                    raise Moved(f"the Instance of {user_id} is not what it was judged to be")
                 return await PutDown(self._parts, lease, actor=actor).sleep(instance, goal, grace=grace, why=why)
 
         def over(task: asyncio.Task[Instance]) -> None:

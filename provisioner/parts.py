@@ -65,6 +65,9 @@ class Traffic(Protocol):
     def busy(self, user_id: UserId) -> bool:
         """True while a request of theirs waits for its answer: a Machine is never put to sleep under it."""
 
+    def working(self, user_id: UserId) -> str | None:
+        """Work that their Machine has us do for it, such as "an LLM call"; None without any."""
+
     def last_touch(self, user_id: UserId) -> datetime | None:
         """Their latest activity here that may not be in the record yet."""
 

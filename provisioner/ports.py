@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from provisioner.idle import Candidate
 from provisioner.instance import Event, Instance, Isolation, MachineId, State, UserId
 from provisioner.instance import Guest as Guest  # a word of the ports too
 
@@ -312,11 +313,11 @@ class Store(Protocol):
     async def touch(self, touches: Sequence[Touch]) -> None:
         """Move `last_active` forward, never back (GREATEST), in one statement."""
 
-    async def quiet(self, *, before: datetime, limit: int) -> Sequence[Instance]:
-        """ACTIVE Instances without activity since `before`, longest quiet first."""
+    async def quiet(self, *, before: datetime, limit: int, after: Candidate | None = None) -> Sequence[Candidate]:
+        """ACTIVE Instances without activity since `before`, longest quiet first; those behind `after`."""
 
-    async def asleep(self, *, before: datetime, limit: int) -> Sequence[Instance]:
-        """SUSPENDED Instances whose `state_since` is older than `before`."""
+    async def asleep(self, *, before: datetime, limit: int, after: Candidate | None = None) -> Sequence[Candidate]:
+        """SUSPENDED Instances whose `state_since` is older than `before`, oldest first; those behind `after`."""
 
     async def unfinished(self, *, limit: int) -> Sequence[Instance]:
         """Instances in a state that somebody must bring to an end, whose lease is free or expired."""

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import httpx
 
 from provisioner.instance import Endpoint, MachineId
+
+UNREADABLE: Final = "a guard that cannot be read"
+REASON_MOST: Final = 200
 
 
 class Health(StrEnum):
@@ -30,8 +33,12 @@ class Probe(Protocol):
         Never raises for what the Endpoint does; `timeout` in seconds bounds the whole look.
         """
 
-    async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> bool:
-        """Does the Machine say that it works? True as well when it cannot be read: in doubt it stays awake."""
+    async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> str | None:
+        """Why the Machine is not to be put to sleep, in its own words; None: it may be.
+
+        One that cannot be read counts as busy: in doubt it stays awake. Those words are a Machine's, so they are short
+        and printable, and nothing else is promised about them.
+        """
 
     async def claim(self, endpoint: Endpoint, token: str, *, timeout: float) -> bool:
         """Tell a spare whose it is. False: it refused, or said nothing; then it may have heard it all the same."""
@@ -66,14 +73,23 @@ class GuardProbe:
         except (ValueError, KeyError, TypeError):
             return Health.SILENT  # whoever that is, it is no Guard of ours
 
-    async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> bool:
+    async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> str | None:
         url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/busy")
         try:
             async with asyncio.timeout(timeout):
                 answer = await self._client.get(url, headers={"X-Jarvis-Assertion": assertion})
-            return bool(answer.json()["busy"]) if answer.status_code == httpx.codes.OK else True
+            told = answer.json()
+            if answer.status_code != httpx.codes.OK:
+                return UNREADABLE
+            return _plain(told["reason"]) if told["busy"] else None
         except (TimeoutError, httpx.TransportError, ValueError, KeyError, TypeError):
-            return True
+            return UNREADABLE
+
+
+def _plain(reason: object) -> str:
+    """What a Machine says, fit to be stored and shown."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(reason)[:REASON_MOST])
+    return text.strip() or "work of its own"
 
     async def claim(self, endpoint: Endpoint, token: str, *, timeout: float) -> bool:
         url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/claim")

@@ -75,8 +75,10 @@ LAWS = {
         (
             "provisioner.store",
             "provisioner.audit",
+            "provisioner.awake",
             "provisioner.clock",
             "provisioner.errors",
+            "provisioner.idle",
             "provisioner.instance",
             "provisioner.operators",
             "provisioner.ports",

@@ -7,6 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from provisioner.errors import Moved, NameTaken
+from provisioner.idle import Candidate
 from provisioner.instance import Event, Guest, Instance, Isolation, MachineId, State, UserId, step
 from provisioner.ports import KeptVolume, Lease, Touch
 from provisioner.store.database import Tables, queries
@@ -180,13 +181,25 @@ class Instances(Tables):
             self._pool, user_ids=[touch.user_id for touch in touches], ats=[touch.at for touch in touches]
         )
 
-    async def quiet(self, *, before: datetime, limit: int) -> Sequence[Instance]:
-        rows = _queries.quiet_instances(self._pool, before=before, most=limit)
-        return [instance_of(row) async for row in rows]
+    async def quiet(self, *, before: datetime, limit: int, after: Candidate | None = None) -> Sequence[Candidate]:
+        rows = _queries.quiet_instances(
+            self._pool,
+            before=before,
+            after_at=after.instance.last_active if after else None,
+            after_id=after.instance.user_id if after else None,
+            most=limit,
+        )
+        return [_candidate(row) async for row in rows]
 
-    async def asleep(self, *, before: datetime, limit: int) -> Sequence[Instance]:
-        rows = _queries.asleep_instances(self._pool, before=before, most=limit)
-        return [instance_of(row) async for row in rows]
+    async def asleep(self, *, before: datetime, limit: int, after: Candidate | None = None) -> Sequence[Candidate]:
+        rows = _queries.asleep_instances(
+            self._pool,
+            before=before,
+            after_at=after.instance.state_since if after else None,
+            after_id=after.instance.user_id if after else None,
+            most=limit,
+        )
+        return [_candidate(row) async for row in rows]
 
     async def search(
         self,
@@ -226,6 +239,10 @@ def _moved(row: Any, user_id: UserId, otherwise: str) -> Instance:
     if row is None:
         raise Moved(f"Instance of {user_id}: {otherwise}")
     return instance_of(row)
+
+
+def _candidate(row: Any) -> Candidate:
+    return Candidate(instance=instance_of(row), keep_awake_until=row["keep_awake_until"])
 
 
 def instance_of(row: Any) -> Instance:

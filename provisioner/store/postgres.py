@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from provisioner.audit import Trail
+from provisioner.awake import Record
 from provisioner.clock import Clock
 from provisioner.instance import UserId
 from provisioner.ports import Store
+from provisioner.store.awake import KeptAwake
 from provisioner.store.changes import listen
 from provisioner.store.instances import Instances
 from provisioner.store.journal import Journal
@@ -16,8 +18,8 @@ from provisioner.store.leases import Leases
 from provisioner.store.queue import Queue
 
 
-class PostgresStore(Instances, Leases, Queue, Journal):
-    """`ports.Store` and `audit.Trail` on Postgres.
+class PostgresStore(Instances, Leases, Queue, Journal, KeptAwake):
+    """`ports.Store`, `audit.Trail` and `awake.Vigils` on Postgres.
 
     `pool` comes from `database.connect`. `listen_dsn` leads to the same database for `changes`, not through a
     transaction pooler. All times in the rows are `clock`'s.
@@ -36,5 +38,5 @@ class PostgresStore(Instances, Leases, Queue, Journal):
 
 if TYPE_CHECKING:
 
-    def _is_a_store(store: PostgresStore) -> tuple[Store, Trail]:
-        return store, store
+    def _is_a_store(store: PostgresStore) -> tuple[Store, Trail, Record]:
+        return store, store, store

@@ -218,18 +218,25 @@ set last_active = greatest(i.last_active, stale.at)
 from stale
 where i.user_id = stale.user_id;
 
--- name: quiet_instances(before, most)
--- Awake and without activity since `before`, longest quiet first.
-select * from public.user_instances
-where state = 'active' and last_active < :before
-order by last_active
+-- name: quiet_instances(before, after_at, after_id, most)
+-- Awake and without activity since `before`, longest quiet first, with what decides when they sleep. For paging by the
+-- last one's last_active and user_id; both may be null.
+select i.*, k.until as keep_awake_until
+from public.user_instances i
+left join gateway.keep_awake k on k.user_id = i.user_id
+where i.state = 'active' and i.last_active < :before
+  and (:after_at::timestamptz is null or (i.last_active, i.user_id) > (:after_at, :after_id::uuid))
+order by i.last_active, i.user_id
 limit :most;
 
--- name: asleep_instances(before, most)
--- Suspended since before `before`, longest asleep first.
-select * from public.user_instances
-where state = 'suspended' and state_since < :before
-order by state_since
+-- name: asleep_instances(before, after_at, after_id, most)
+-- Suspended since before `before`, longest asleep first; paged by state_since and user_id.
+select i.*, k.until as keep_awake_until
+from public.user_instances i
+left join gateway.keep_awake k on k.user_id = i.user_id
+where i.state = 'suspended' and i.state_since < :before
+  and (:after_at::timestamptz is null or (i.state_since, i.user_id) > (:after_at, :after_id::uuid))
+order by i.state_since, i.user_id
 limit :most;
 
 -- name: unfinished_instances(now, most)

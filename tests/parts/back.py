@@ -41,11 +41,15 @@ class ScriptedTraffic:
     """`provisioner.parts.Traffic` that says what a test tells it to, and notes whose streams were ended."""
 
     is_busy: bool = False
+    work: str | None = None
     touched: dict[UserId, datetime] = field(default_factory=dict)
     ended: list[UserId] = field(default_factory=list)
 
     def busy(self, user_id: UserId) -> bool:
         return self.is_busy
+
+    def working(self, user_id: UserId) -> str | None:
+        return self.work
 
     def last_touch(self, user_id: UserId) -> datetime | None:
         return self.touched.get(user_id)

@@ -1,7 +1,6 @@
-"""The small pure decisions: who is idle, how long to wait, what things are called, what a waiting user sees."""
+"""The small pure decisions: how long to wait, what things are called, what a waiting user sees."""
 
 import re
-from datetime import timedelta
 from uuid import UUID
 
 import jwt
@@ -12,38 +11,11 @@ from hypothesis import strategies as st
 from provisioner import naming
 from provisioner.backoff import backoff
 from provisioner.guard_keys import GuardKeys, derive
-from provisioner.idle import overslept, quiet
-from provisioner.instance import Endpoint, State, UserId
+from provisioner.instance import Endpoint, UserId
 from provisioner.probe import endpoint_of
 from provisioner.progress import PROVISION, WAKE, Progress
 from tests.parts.clock import ManualClock
 from tests.parts.instances import ADA, THEN, an_instance
-
-AFTER = timedelta(minutes=15)
-
-
-@pytest.mark.parametrize(
-    ("state", "quiet_for", "touched_ago", "sleeps"),
-    [
-        (State.ACTIVE, timedelta(minutes=15), None, True),
-        (State.ACTIVE, timedelta(minutes=14, seconds=59), None, False),
-        (State.ACTIVE, timedelta(hours=9), timedelta(seconds=1), False),  # hit here, not yet in the record
-        (State.ACTIVE, timedelta(hours=9), timedelta(hours=8), True),
-        (State.SUSPENDED, timedelta(hours=9), None, False),
-        (State.WAKING, timedelta(hours=9), None, False),
-    ],
-)
-def test_quiet(state: State, quiet_for: timedelta, touched_ago: timedelta | None, sleeps: bool) -> None:
-    now = THEN + quiet_for
-    touched = {} if touched_ago is None else {ADA: now - touched_ago}
-    assert bool(quiet([an_instance(state=state)], now=now, after=AFTER, touched=touched)) is sleeps
-
-
-def test_overslept() -> None:
-    sleeper = an_instance(state=State.SUSPENDED)
-    assert overslept([sleeper], now=THEN + AFTER, after=AFTER) == [sleeper]
-    assert overslept([sleeper], now=THEN + AFTER - timedelta(seconds=1), after=AFTER) == []
-    assert overslept([an_instance(state=State.STOPPED)], now=THEN + AFTER, after=AFTER) == []
 
 
 @given(st.integers(1, 10_000), st.floats(0.01, 10), st.floats(10, 1000), st.floats(0, 1, exclude_max=True))

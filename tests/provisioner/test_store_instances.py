@@ -173,9 +173,20 @@ async def test_quiet_are_the_awake_without_activity_longest_first(store, make, c
         await make(State.ACTIVE, last_active=now - timedelta(minutes=minutes)) for minutes in (60, 30, 5)
     ]
     await make(State.SUSPENDED, last_active=now - timedelta(hours=9))
-    assert await store.quiet(before=now - QUARTER, limit=9) == [hour, half]
-    assert await store.quiet(before=now - QUARTER, limit=1) == [hour]
-    assert fresh not in await store.quiet(before=now - QUARTER, limit=9)
+    found = await store.quiet(before=now - QUARTER, limit=9)
+    assert [each.instance for each in found] == [hour, half]
+    assert fresh.user_id not in [each.instance.user_id for each in found]
+    (first,) = await store.quiet(before=now - QUARTER, limit=1)
+    assert first.instance == hour
+    assert [each.instance for each in await store.quiet(before=now - QUARTER, limit=1, after=first)] == [half]
+
+
+async def test_a_page_of_the_quiet_tells_until_when_somebody_wants_them_awake(store, make, clock):
+    now = clock.now()
+    await make(State.ACTIVE, last_active=now - timedelta(hours=2))
+    eve = await make(State.ACTIVE, last_active=now - timedelta(hours=1))
+    assert await store.keep_awake(eve.user_id, now, asked=now, actor="test")
+    assert [each.keep_awake_until for each in await store.quiet(before=now, limit=9)] == [None, now]
 
 
 async def test_asleep_are_the_suspended_since_long(store, make, clock):
@@ -183,7 +194,9 @@ async def test_asleep_are_the_suspended_since_long(store, make, clock):
     old = await make(State.SUSPENDED, state_since=now - timedelta(days=8))
     await make(State.SUSPENDED, state_since=now - timedelta(days=6))
     await make(State.STOPPED, state_since=now - timedelta(days=9))
-    assert await store.asleep(before=now - timedelta(days=7), limit=9) == [old]
+    (found,) = await store.asleep(before=now - timedelta(days=7), limit=9)
+    assert found.instance == old
+    assert await store.asleep(before=now - timedelta(days=7), limit=9, after=found) == []
 
 
 async def test_unfinished_is_every_state_between_two_that_nobody_is_working_on(store, make, clock):
