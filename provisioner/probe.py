@@ -85,12 +85,6 @@ class GuardProbe:
         except (TimeoutError, httpx.TransportError, ValueError, KeyError, TypeError):
             return UNREADABLE
 
-
-def _plain(reason: object) -> str:
-    """What a Machine says, fit to be stored and shown."""
-    text = "".join(letter if letter.isprintable() else " " for letter in str(reason)[:REASON_MOST])
-    return text.strip() or "work of its own"
-
     async def claim(self, endpoint: Endpoint, token: str, *, timeout: float) -> bool:
         url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/claim")
         try:
@@ -99,6 +93,12 @@ def _plain(reason: object) -> str:
         except (TimeoutError, httpx.TransportError):
             return False
         return answer.status_code == httpx.codes.OK
+
+
+def _plain(reason: object) -> str:
+    """What a Machine says, fit to be stored and shown."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(reason)[:REASON_MOST])
+    return text.strip() or "work of its own"
 
 
 def endpoint_of(private_ip: str, *, guard_port: int) -> Endpoint:

@@ -18,6 +18,8 @@ from golden.guard.answer import problem
 from golden.guard.app_process import AppProcess
 from golden.guard.claim import Claim, Desk
 from golden.guard.door import Door
+from golden.guard.inside import InnerDoor
+from golden.guard.leases import WorkLeases
 from golden.guard.link import Link
 from golden.guard.log import log
 from golden.guard.settings import Address, BadSettings, Settings
@@ -26,6 +28,7 @@ from provisioner.clock import SystemClock
 LAST_ANSWERS_S = 1.0
 """After the App has ended: time for its last answers."""
 BACKLOG = 1024
+INSIDE_BYTES = 16_384
 LIMITS = ProxyLimits(
     first_byte_s=86_400.0,  # whoever asks decides how long to wait; the App may think
     idle_s=86_400.0,
@@ -65,7 +68,12 @@ async def guard(settings: Settings, listener: socket.socket) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    app = AppProcess(settings.command, settings.app_environment, port=settings.app_port)
+    clock = SystemClock()
+    leases = WorkLeases(clock.monotonic)
+    inside = await asyncio.start_server(InnerDoor(leases).serve, "127.0.0.1", settings.inner_port, limit=INSIDE_BYTES)
+    inner_port = inside.sockets[0].getsockname()[1]
+    environment = {**settings.app_environment, "GUARD_URL": f"http://127.0.0.1:{inner_port}"}
+    app = AppProcess(settings.command, environment, port=settings.app_port)
     admission = Admission(settings.keys, settings.machine_id, owner=settings.owner)
     owned = asyncio.Event()
 
@@ -84,14 +92,13 @@ async def guard(settings: Settings, listener: socket.socket) -> None:
         await owned.wait()
         await app.run()
 
-    clock = SystemClock()
     engine = Engine(LIMITS, clock)
     door = Door(
         admission,
         app,
         {prefix: Link(app, engine.pool, port) for prefix, port in {"": 0, **settings.routes}.items()},
         boot_id=os.urandom(8).hex(),
-        busy=lambda: busy(engine.live.all(), now=clock.monotonic()),
+        busy=lambda: busy(engine.live.all(), leases.held(), now=clock.monotonic()),
         desk=desk,
     )
     lane = WholeLane(engine, door.judge, door.connect, door.explain)
@@ -104,6 +111,7 @@ async def guard(settings: Settings, listener: socket.socket) -> None:
         await stop.wait()
         log("stopping")
         server.close()
+        inside.close()
         front.pre_shutdown()
         tasks.create_task(engine.live.hang_up(1001))
         running.cancel()

@@ -42,6 +42,8 @@ class Settings:
     """JARVIS_LISTEN, `host:port`. `[::]` takes IPv4 too: the gateway comes over IPv6, health checks may not."""
     app_port: int = 0
     """JARVIS_APP_PORT: the App's PORT; 0 finds a free one at each start."""
+    inner_port: int = 0
+    """JARVIS_INNER_PORT: where the App reaches us on 127.0.0.1, told to it as GUARD_URL; 0 finds a free one."""
     owner: str = ""
     """USER_ID: the only user whose assertions are good here. Empty: the gateway's word is enough."""
     claim_file: Path | None = None
@@ -67,6 +69,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         routes=_routes(environment.get("JARVIS_ROUTES", ""), problems),
         listen=_listen(environment.get("JARVIS_LISTEN", "") or "[::]:8080", problems),
         app_port=_port(environment.get("JARVIS_APP_PORT", "") or "0", "JARVIS_APP_PORT", problems, lowest=0),
+        inner_port=_port(environment.get("JARVIS_INNER_PORT", "") or "0", "JARVIS_INNER_PORT", problems, lowest=0),
         owner=environment.get("USER_ID", ""),
         claim_file=_claim_file(environment, problems),
         app_environment={name: value for name, value in environment.items() if not name.startswith("JARVIS_")},

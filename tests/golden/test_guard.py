@@ -158,10 +158,10 @@ async def test_a_client_that_leaves_cancels_the_work(guard, http):
 
     while not (verdict := await busy())["open_streams"]:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
-    assert verdict == {"busy": True, "reason": "open request", "open_streams": 1}
+    assert verdict == {"busy": True, "reason": "open request", "open_streams": 1, "leases": []}
     request.cancel()
     await guard.heard("sleep cancelled")
-    assert await busy() == {"busy": False, "reason": None, "open_streams": 0}
+    assert await busy() == {"busy": False, "reason": None, "open_streams": 0, "leases": []}
 
 
 async def test_prefixes_go_to_their_own_ports(start_guard, http):

@@ -126,6 +126,6 @@ async def test_only_messages_keep_a_machine_awake(guard, http):
     async with line(guard) as socket:
         await socket.send("hello")
         await socket.recv()
-        assert await busy() == {"busy": True, "reason": "open stream", "open_streams": 1}
+        assert await busy() == {"busy": True, "reason": "open stream", "open_streams": 1, "leases": []}
     await eventually(lambda: "websocket closed 1000" in guard.lines)
     assert (await busy())["open_streams"] == 0

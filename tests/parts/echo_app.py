@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aiohttp import WSMsgType, web
 
+ENV = ("PORT", "DATA_DIR", "USER_ID", "USER_EMAIL", "INSTANCE_TYPE", "GUARD_URL")
 routes = web.RouteTableDef()
 SOCKETS: web.AppKey[set[web.WebSocketResponse]] = web.AppKey("sockets", set)
 
@@ -104,7 +105,7 @@ async def status(request: web.Request) -> web.Response:
 
 @routes.get("/env")
 async def env(_: web.Request) -> web.Response:
-    values = {name: os.environ.get(name) for name in ("PORT", "DATA_DIR", "USER_ID", "USER_EMAIL", "INSTANCE_TYPE")}
+    values = {name: os.environ.get(name) for name in ENV}
     return web.json_response({"names": sorted(os.environ), "pid": os.getpid(), **values})
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from localcloud.database import Database
@@ -187,6 +188,27 @@ async def test_the_story_says_who_woke_it_what_kept_it_awake_and_why_it_sleeps(b
     assert slept.text == "Put to sleep by the gateway: quiet for 15 min."
     assert kept.text == "Kept awake by an LLM call."
     assert await awake(back).story(somebody().user_id) is None
+
+
+async def test_a_machine_that_holds_a_work_lease_is_left_awake(back: Back) -> None:
+    """My nightly build runs to its end, though I have long closed the lid."""
+    ada = somebody()
+    instance = await back.ready(ada)
+    assert instance.private_ip is not None
+    endpoint = back.parts.endpoint(instance.private_ip)
+    headers = {"X-Jarvis-Assertion": back.parts.keys.assertion(instance, now=back.parts.clock.now())}
+    lease = {"reason": "nightly build", "ttl_s": 600}
+    async with httpx.AsyncClient(trust_env=False) as http:
+        told = (await http.get(f"http://{endpoint.host}:{endpoint.port}/env", headers=headers)).json()
+        inside = told["GUARD_URL"] + "/_guard/lease"
+        assert (await http.put(inside, json=lease)).status_code == 200
+        await quiet_for(back, ada, timedelta(hours=1))
+        await sweeper(back).suspend_quiet()
+        assert await state_of(back, ada) is State.ACTIVE
+        assert (await story_of(back, ada)).outlook.kept_awake_by == "work: nightly build"
+        assert (await http.request("DELETE", inside, json=lease)).status_code == 200
+    await sweeper(back).suspend_quiet()
+    assert await state_of(back, ada) is State.SUSPENDED
 
 
 async def test_whoever_naps_again_and_again_is_left_awake_for_longer(back: Back) -> None:
