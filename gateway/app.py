@@ -18,6 +18,7 @@ from gateway.account.deeds import Deeds
 from gateway.account.door import AccountDoor
 from gateway.account.eraser import Eraser
 from gateway.account.origin import AccountHost
+from gateway.account.visitors import Visitors
 from gateway.activity import Activity
 from gateway.admin.room import admin_room
 from gateway.back import GUARD_PORT, adapters_of, back_of_house
@@ -47,6 +48,7 @@ from gateway.session.settings import SessionSettings
 from gateway.settings import Settings
 from gateway.severance import Severance
 from gateway.traffic import OpenTraffic
+from gateway.visiting import Visiting
 from provisioner.clock import Clock, SystemClock
 from provisioner.store.audit import prune
 from provisioner.store.changes import listen
@@ -168,6 +170,7 @@ async def running(
             sessions=room.account_sessions,
             signin=room.account_signin,
             deeds=Deeds(room.account_sessions, room.personal, Book(pool, queries("account")), eraser, clock),
+            visitors=Visitors(room.visits, clock),
             forms=FormTokens(settings.gateway_master_keys),
             pages=AccountPages(pages),
             machine=lobby.machine,
@@ -177,6 +180,7 @@ async def running(
         public = Public(
             sessions=room.sessions,
             signin=room.signin,
+            visiting=Visiting(room.visits, room.signin, pages, public_origin=settings.public_url),
             account=account,
             gate=gate,
             lobby=lobby,
@@ -209,6 +213,8 @@ async def running(
             metrics=metrics,
             operators=OperatorTable(pool, clock),
             signups=room.admissions,
+            visits=room.visits,
+            public_url=settings.public_url,
             token=settings.admin_token.get_secret_value(),
             open_metrics=settings.open_metrics,
             master_keys=settings.gateway_master_keys,

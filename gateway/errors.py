@@ -27,6 +27,10 @@ class TooManyHeld(GatewayError):
     """More requests wait for a sleeping Machine than we keep."""
 
 
+class NothingToVisit(GatewayError):
+    """An operator is on a visit, and the Instance is gone: a visit makes none."""
+
+
 class TooManyOpen(GatewayError):
     """One user has more exchanges open with their Machine than we carry."""
 
@@ -68,6 +72,7 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
     SessionError: Answer(500, "Something went wrong with your session", "Please sign in again."),
     TooManyHeld: Answer(503, "Too many requests are waiting", "Your machine is starting. " + _BUSY, 2),
     TooManyOpen: Answer(429, "Too many at once", "You have very many requests and streams open. Close some tabs.", 5),
+    NothingToVisit: Answer(410, "Nothing to visit", "This user's machine is gone. A visit makes no new one."),
     TooOften: Answer(429, "Too many requests", "That was more than we take in so short a time. Please wait a little."),
     NoSuchPage: Answer(404, "There is nothing here", "This address belongs to us, but there is no page behind it."),
     WorkerAtRoot: Answer(403, "No service worker here", "Put its script into a folder: / is not an app's alone."),

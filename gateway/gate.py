@@ -11,7 +11,7 @@ from cachetools import TTLCache
 
 from gateway.activity import Activity
 from gateway.directory import Directory
-from gateway.errors import TooManyOpen
+from gateway.errors import NothingToVisit, TooManyOpen
 from gateway.places import Places
 from gateway.proxy.errors import UpstreamBroke, UpstreamError
 from gateway.proxy.fields import Cookies
@@ -73,7 +73,7 @@ class Gate:
         self._places = places
         self._settings = settings
         self._ours = Cookies(settings.drop_cookies, settings.drop_cookie_prefixes)
-        self._assertions: TTLCache[tuple[UserId, str | None], bytes] = TTLCache(
+        self._assertions: TTLCache[tuple[UserId, str | None, str | None], bytes] = TTLCache(
             100_000, ASSERTION_FRESH_S, timer=self._clock.monotonic
         )
         self._passages: dict[tuple[object, ...], tuple[Instance, float, Passage]] = {}  # with: until when
@@ -94,6 +94,8 @@ class Gate:
         if not self.has_room(identity.user_id):
             raise TooManyOpen(f"{visitor.user_id} has {self._settings.open_per_user} open")
         self._activity.touch(identity.user_id)
+        if identity.operator is not None and await self._directory.find(identity.user_id) is None:
+            raise NothingToVisit(f"{visitor.user_id} has no Instance")
         doubt = fault_of(request) is not None  # the fast lane's try was the first, and failed
         for left in reversed(range(TRIES - doubt)):
             instance = None if doubt else self._directory.ready(identity.user_id)
@@ -147,7 +149,7 @@ class Gate:
         fields = (
             (b"X-Jarvis-User", str(user_id).encode()),
             (b"X-Jarvis-Email", identity.email.encode("ascii", "replace")),
-            (b"X-Jarvis-Assertion", self._assertion(instance)),
+            (b"X-Jarvis-Assertion", self._assertion(instance, identity.operator)),
             *forwarded(client, host, self._settings.scheme),
         )
         return Passage(
@@ -193,9 +195,10 @@ class Gate:
             raise AssertionError(f"{instance.user_id} is ready and has no address")
         return self._parts.endpoint(instance.private_ip)
 
-    def _assertion(self, instance: Instance) -> bytes:
-        key = (instance.user_id, instance.machine_id)
+    def _assertion(self, instance: Instance, operator: str | None) -> bytes:
+        key = (instance.user_id, instance.machine_id, operator)
         kept = self._assertions.get(key)
         if kept is None:
-            kept = self._assertions[key] = self._parts.keys.assertion(instance, now=self._clock.now()).encode()
+            made = self._parts.keys.assertion(instance, now=self._clock.now(), operator=operator)
+            kept = self._assertions[key] = made.encode()
         return kept

@@ -30,6 +30,7 @@ from gateway.session.origin import check_origin
 from gateway.session.personal import Scope
 from gateway.session.sessions import Sessions
 from gateway.session.signin import SignIn
+from gateway.visiting import Visiting
 from provisioner.errors import ProvisioningFailed, WakeExpired
 from provisioner.lifecycle import Visitor
 
@@ -48,6 +49,7 @@ class Public:
         *,
         sessions: Sessions,
         signin: SignIn,
+        visiting: Visiting,
         account: AccountDoor,
         gate: Gate,
         lobby: Lobby,
@@ -73,6 +75,8 @@ class Public:
             ("GET", "/auth/login"): signin.login,
             ("GET", "/auth/callback"): signin.callback,
             ("POST", "/auth/logout"): signin.logout,
+            ("GET", "/auth/visit"): visiting.ask,
+            ("POST", "/auth/visit"): visiting.open,
             ("GET", WAITING_ROOM): self._waiting,
             ("GET", "/welcome/privacy"): self._privacy,
             ("GET", "/_gateway/standing"): self._standing,

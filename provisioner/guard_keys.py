@@ -35,19 +35,23 @@ class GuardKeys:
         kid = next(reversed(list(self.masters)))
         return kid, derive(self.masters[kid], instance_id)
 
-    def assertion(self, instance: Instance, *, now: datetime) -> str:
+    def assertion(self, instance: Instance, *, now: datetime, operator: str | None = None) -> str:
         """A JWT that opens the Guard of this Instance's Machine for this user, until five minutes after `now`.
+
+        `operator`: who really asks, if it is not the user (`act`, RFC 8693 §4.1).
 
         About 40 µs; callers on the request path keep it.
         """
         kid, key = self.signing(instance.id)
-        claims = {
+        claims: dict[str, object] = {
             "sub": str(instance.user_id),
             "email": instance.email,
             "aud": instance.machine_id,
             "iat": int(now.timestamp()),
             "exp": int((now + ASSERTION_LIFE).timestamp()),
         }
+        if operator is not None:
+            claims["act"] = {"sub": operator}
         return jwt.encode(claims, key, algorithm="HS256", headers={"kid": kid})
 
     def claim(self, instance: Instance, environment: Mapping[str, str], *, now: datetime) -> str:

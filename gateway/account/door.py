@@ -12,6 +12,7 @@ from gateway.account.csrf import FIELD, FormTokens
 from gateway.account.deeds import DAYS, Deeds, NotConfirmed, NotFresh
 from gateway.account.forms import BadForm, one, read_form
 from gateway.account.origin import AccountHost, check_fetch
+from gateway.account.visitors import Visitors
 from gateway.errors import NoSuchPage, of_page
 from gateway.pages.account import AccountPages, Frame, ago, machine_words
 from gateway.pages.view import InstanceView
@@ -28,6 +29,9 @@ SAID: Final[Mapping[str, str]] = {
     "revoked": "That token opens nothing any more.",
     "gone": "It had ended already.",
     "choose": "No token was made: choose what it may.",
+    "visit-ended": "That visit is over.",
+    "allowed": "Visits are allowed again.",
+    "forbidden": "Nobody opens your machine but you.",
     "enough": "No token was made: you have as many as one may have. Revoke one first.",
 }
 Form = dict[str, list[str]]
@@ -47,6 +51,7 @@ class AccountDoor:
         sessions: Sessions,
         signin: SignIn,
         deeds: Deeds,
+        visitors: Visitors,
         forms: FormTokens,
         pages: AccountPages,
         machine: Callable[[UserId], Awaitable[InstanceView | None]],
@@ -54,7 +59,7 @@ class AccountDoor:
         keeps_login: bool,
     ) -> None:
         """`machine` tells how a user's machine is, None if there is none; asking never wakes it."""
-        self._host, self._sessions, self._deeds = host, sessions, deeds
+        self._host, self._sessions, self._deeds, self._visitors = host, sessions, deeds, visitors
         self._forms, self._pages, self._machine = forms, pages, machine
         self._app_url, self._keeps_login = app_url, keeps_login
         self._signin = signin
@@ -67,6 +72,7 @@ class AccountDoor:
             "/": self._overview,
             "/sessions": self._list_sessions,
             "/tokens": self._list_tokens,
+            "/visits": self._list_visits,
             "/data": self._data,
         }
         self._deeds_at: dict[str, Deed] = {
@@ -74,6 +80,9 @@ class AccountDoor:
             "/sessions/end-all": self._end_all,
             "/tokens/new": self._new_token,
             "/tokens/end": self._end_token,
+            "/visits/end": self._end_visit,
+            "/visits/allow": self._allow_visits,
+            "/visits/forbid": self._forbid_visits,
             "/export": self._export,
             "/delete": self._delete,
         }
@@ -136,6 +145,22 @@ class AccountDoor:
     async def _list_tokens(self, request: web.BaseRequest, who: Identity) -> web.StreamResponse:
         rows = await self._deeds.token_rows(who)
         return of_page(self._pages.tokens(self._frame(who, _said(request)), rows=rows, new=None, days=DAYS))
+
+    async def _list_visits(self, request: web.BaseRequest, who: Identity) -> web.StreamResponse:
+        rows, closed = await self._visitors.rows(who), await self._visitors.is_closed(who)
+        return of_page(self._pages.visits(self._frame(who, _said(request)), rows=rows, closed=closed))
+
+    async def _end_visit(self, who: Identity, form: Form) -> web.StreamResponse:
+        done = await self._visitors.end(who, one(form, "visit"))
+        return _go("/visits?said=" + ("visit-ended" if done else "gone"))
+
+    async def _allow_visits(self, who: Identity, form: Form) -> web.StreamResponse:
+        await self._visitors.allow(who)
+        return _go("/visits?said=allowed")
+
+    async def _forbid_visits(self, who: Identity, form: Form) -> web.StreamResponse:
+        await self._visitors.forbid(who)
+        return _go("/visits?said=forbidden")
 
     async def _data(self, request: web.BaseRequest, who: Identity) -> web.StreamResponse:
         return await self._data_page(who, None)

@@ -71,7 +71,7 @@ def _sane(at: datetime) -> datetime:
     return at
 
 
-def _no_nul(text: str) -> str:
+def no_nul(text: str) -> str:
     if "\0" in text:
         raise ValueError("a NUL character")  # Postgres can keep any other
     return text
@@ -80,7 +80,7 @@ def _no_nul(text: str) -> str:
 Instant = Annotated[
     AwareDatetime, BeforeValidator(lambda v: aware(v) if isinstance(v, str) else v), AfterValidator(_sane)
 ]
-Text = Annotated[str, AfterValidator(_no_nul)]
+Text = Annotated[str, AfterValidator(no_nul)]
 Limit = Annotated[int, Field(ge=1, le=PAGE_MOST, description="Rows of a page, at most.")]
 Row = Annotated[int, Field(ge=0, le=ROW_MOST)]
 

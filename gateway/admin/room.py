@@ -13,7 +13,9 @@ from gateway.admin.keys import Once
 from gateway.admin.people import People
 from gateway.admin.routes import AdminApi
 from gateway.admin.signups import SignupDesk, Signups
+from gateway.admin.visits import VisitDesk
 from gateway.observe import Metrics
+from gateway.session.visits import Visits
 from provisioner.audit import Trail
 from provisioner.clock import Clock
 from provisioner.lifecycle import Lifecycle
@@ -43,6 +45,8 @@ def admin_room(
     metrics: Metrics,
     operators: Operators,
     signups: Signups,
+    visits: Visits,
+    public_url: str,
     token: str,
     open_metrics: bool,
     master_keys: Mapping[str, bytes],
@@ -54,6 +58,7 @@ def admin_room(
         InstanceDesk(store, lifecycle, clock),
         People(operators, store),
         SignupDesk(signups),
+        VisitDesk(visits, store, public_url),
         EventDesk(feed),
         door=Doorkeeper(token=token, operators=operators, trail=store, clock=clock, open_metrics=open_metrics),
         once=Once(book, master_keys, clock),

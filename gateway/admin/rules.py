@@ -28,6 +28,9 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("GET", "/v1/instances/{user_id}"): Rule(Role.VIEWER),
     ("POST", "/v1/instances/{user_id}/{action}"): Rule(Role.OPERATOR),
     ("DELETE", "/v1/instances/{user_id}"): Rule(Role.OWNER),  # their disk goes with it
+    ("POST", "/v1/instances/{user_id}/visit"): Rule(Role.OPERATOR),
+    ("GET", "/v1/visits"): Rule(Role.VIEWER),
+    ("DELETE", "/v1/visits/{visit_id}"): Rule(Role.OPERATOR),
     ("GET", "/v1/audit"): Rule(Role.VIEWER),
     ("GET", "/v1/signups"): Rule(Role.VIEWER),
     ("POST", "/v1/signups/{user_id}/{verdict}"): Rule(Role.OPERATOR),

@@ -68,6 +68,17 @@ class TokenRow:
     ends: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitRow:
+    """One visit of an operator. `live`: it may still be ended."""
+
+    id: str
+    operator: str
+    reason: str
+    when: str
+    live: bool
+
+
 class AccountPages:
     """Renders through `Pages`. Safe to share; a call does no I/O."""
 
@@ -85,6 +96,10 @@ class AccountPages:
     def tokens(self, frame: Frame, *, rows: Sequence[TokenRow], new: str | None, days: Sequence[int]) -> Page:
         """`/tokens`. `new` is the text of one that was made just now: shown here and never again."""
         return self._page("tokens", frame, here="/tokens", rows=rows, new=new, days=days)
+
+    def visits(self, frame: Frame, *, rows: Sequence[VisitRow], closed: bool) -> Page:
+        """`/visits`: operators who opened my machine. `closed`: I want none."""
+        return self._page("visits", frame, here="/visits", rows=rows, closed=closed)
 
     def data(self, frame: Frame, *, fresh: bool, wrong: str | None, keeps_login: bool) -> Page:
         """`/data`: take a copy of everything, or have it deleted. `fresh`: signed in a moment ago."""

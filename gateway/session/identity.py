@@ -23,6 +23,9 @@ class Identity:
     scopes: frozenset[str] | None = None
     """What a personal token may be used for; None for every other proof: anything."""
 
+    operator: str | None = None
+    """Who really asks, when it is not the user: an operator on a visit, by name."""
+
     def require(self, scope: str) -> None:
         """Raises OutOfScope."""
         if self.scopes is not None and scope not in self.scopes:

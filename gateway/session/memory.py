@@ -6,14 +6,28 @@ what keeps a read that was under way during a sign-out from bringing the session
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from cachetools import LRUCache
 
 from gateway.session.identity import Identity, Reason
-from gateway.session.records import Record
 
 GONE_REMEMBERED: Final = 10_000
+
+
+class Remembered(Protocol):
+    """What is needed of a session to keep it in mind."""
+
+    @property
+    def id_hash(self) -> bytes: ...
+    @property
+    def identity(self) -> Identity: ...
+    @property
+    def issued_at(self) -> datetime: ...
+    @property
+    def access_expires_at(self) -> datetime: ...
+    @property
+    def expires_at(self) -> datetime: ...
 
 
 @dataclass(slots=True)
@@ -52,7 +66,7 @@ class Memory:
         """Why the session ended, if it is known to have."""
         return self._gone.get(id_hash)
 
-    def remember(self, record: Record, now: datetime, *, epoch: int) -> None:
+    def remember(self, record: Remembered, now: datetime, *, epoch: int) -> None:
         """Keep a row that was read during `epoch`; left out if it may be outdated by now."""
         if epoch != self.epoch or record.id_hash in self._gone:
             return
@@ -99,7 +113,7 @@ class Memory:
         self._seen = seen | self._seen
 
 
-def refresh_at(record: Record, before: timedelta) -> datetime:
+def refresh_at(record: Remembered, before: timedelta) -> datetime:
     """When to renew the access token: `before` its end, or in its last quarter if it is that short-lived."""
     lifetime = record.access_expires_at - record.issued_at
     return record.access_expires_at - min(before, lifetime / 4)

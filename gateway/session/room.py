@@ -21,6 +21,7 @@ from gateway.session.signin import SignIn
 from gateway.session.supabase import SupabaseAuth, pool
 from gateway.session.token import Tokens
 from gateway.session.vault import Vault
+from gateway.session.visits import Visits
 from gateway.session.watch import LOGINS, STANDINGS, TOKENS, watch
 from provisioner.clock import Clock
 
@@ -37,6 +38,7 @@ class SessionRoom:
     personal: PersonalTokens
     logins: Logins
     admissions: Admissions
+    visits: Visits
     supabase: SupabaseAuth
     _settings: SessionSettings
     _clock: Clock
@@ -53,7 +55,7 @@ class SessionRoom:
                 STANDINGS: lambda told: self.admissions.heard_change(None if told is None else UUID(told)),
                 LOGINS: lambda told: self.logins.heard_end(None if told is None else UUID(told)),
             },
-            ends=self.logins.run,
+            ends=(self.logins.run, self.sessions.end_visits_in_time),
             sweeps=(self.sessions.sweep, self.logins.sweep),
             books=(self.sessions.write_seen, self.account_sessions.write_seen, self.personal.write_used),
         )
@@ -86,11 +88,18 @@ async def open_session_room(
         records = Records(database, Vault(settings.master_keys, purpose="session-tokens"))
         personal = PersonalTokens(database, clock)
         logins = Logins(database, clock)
+        visits = Visits(database, clock)
         admissions = Admissions(database, clock, settings.rules)
 
-        def door(settings: SessionSettings, bearers: Bearers | None) -> tuple[Sessions, SignIn]:
+        def door(settings: SessionSettings, bearers: Bearers | None, visits: Visits | None) -> tuple[Sessions, SignIn]:
             sessions = Sessions(
-                settings, records=records, tokens=tokens, bearers=bearers, supabase=supabase, clock=clock
+                settings,
+                records=records,
+                tokens=tokens,
+                bearers=bearers,
+                visits=visits,
+                supabase=supabase,
+                clock=clock,
             )
             return sessions, SignIn(
                 settings,
@@ -102,8 +111,8 @@ async def open_session_room(
                 client_ip=client_ip,
             )
 
-        sessions, signin = door(settings, Bearers(tokens, personal, logins, admissions))
-        account_sessions, account_signin = door(settings.of_account, None)
+        sessions, signin = door(settings, Bearers(tokens, personal, logins, admissions), visits)
+        account_sessions, account_signin = door(settings.of_account, None, None)
         # One listener hears of every session that ends; each of the two remembers what it is told.
         sessions.when_ended(account_sessions.heard_end)
         try:
@@ -115,6 +124,7 @@ async def open_session_room(
                 personal,
                 logins,
                 admissions,
+                visits,
                 supabase,
                 settings,
                 clock,

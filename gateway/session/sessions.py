@@ -25,6 +25,7 @@ from gateway.session.sender import plain_address, plain_text
 from gateway.session.settings import SessionSettings
 from gateway.session.supabase import Granted, SupabaseAuth
 from gateway.session.token import Tokens
+from gateway.session.visits import LOOK_S, WRITE_EVERY_S, Visits
 from provisioner.clock import Clock
 from provisioner.instance import UserId
 
@@ -46,12 +47,13 @@ class Sessions:
         records: Records,
         tokens: Tokens,
         bearers: Bearers | None,
+        visits: Visits | None,
         supabase: SupabaseAuth,
         clock: Clock,
     ) -> None:
-        """`bearers` is None where nobody comes in by a token."""
+        """`bearers` is None where nobody comes in by a token, `visits` where no operator does."""
         self.names = CookieNames.for_scheme(secure=settings.secure, realm=settings.realm)
-        self._bearers = bearers
+        self._bearers, self._visits = bearers, visits
         self._settings, self._records, self._tokens = settings, records, tokens
         self._supabase, self._clock = supabase, clock
         self._memory = Memory(
@@ -135,7 +137,8 @@ class Sessions:
         ended = await self._records.delete(id_hash)
         self._over(id_hash)
         if ended is None:
-            return None
+            visits = [] if self._visits is None else await self._visits.end(id_hash=id_hash, by="the visitor")
+            return visits[0].user_id if visits else None
         self._chores.begin(id_hash, lambda: self._tell_supabase(ended))
         return ended.user_id
 
@@ -181,6 +184,19 @@ class Sessions:
         self._memory.drop_all()
         self._tell(None)
 
+    async def end_visits_in_time(self) -> None:
+        """Cut visits the moment their time is over, on this replica. Runs until cancelled."""
+        assert self._visits is not None  # noqa: S101
+        written = self._clock.monotonic()
+        while True:
+            await self._clock.sleep(LOOK_S)
+            due = self._visits.due(self._clock.now())
+            for id_hash in due:
+                self._over(id_hash)
+            if due or self._clock.monotonic() - written >= WRITE_EVERY_S:
+                written = self._clock.monotonic()
+                await self._visits.write_ends()
+
     async def write_seen(self) -> None:
         """Write when sessions were last used. What cannot be written now is kept for the next time."""
         if seen := self._memory.take_seen():
@@ -222,7 +238,7 @@ class Sessions:
         record = await self._records.read(id_hash)
         now = self._clock.now()
         if record is None:
-            raise self._gone(id_hash, Reason.UNKNOWN)
+            return await self._read_visit(id_hash, epoch)
         if now >= record.expires_at:
             await self._records.delete(id_hash)
             raise self._gone(id_hash, Reason.EXPIRED)
@@ -230,6 +246,13 @@ class Sessions:
         if now < record.access_expires_at:
             return self._peek(id_hash) or record.identity
         return await self._flights.share(("refresh", id_hash), lambda: self._refresh(id_hash))
+
+    async def _read_visit(self, id_hash: bytes, epoch: int) -> Identity:
+        visit = None if self._visits is None else await self._visits.read(id_hash)
+        if visit is None:
+            raise self._gone(id_hash, Reason.UNKNOWN)
+        self._memory.remember(visit, self._clock.now(), epoch=epoch)
+        return visit.identity
 
     async def _refresh(self, id_hash: bytes) -> Identity:
         epoch = self._memory.epoch

@@ -7,6 +7,7 @@ to render: SignInFailed, SignInUnavailable, NotSameOrigin.
 import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from hashlib import sha256
 from typing import Final
 
@@ -28,6 +29,7 @@ from gateway.session.settings import SessionSettings
 from gateway.session.supabase import Granted, SupabaseAuth, SupabaseRefused, SupabaseSilent, TooMany
 from gateway.session.token import Tokens
 from gateway.session.vault import Vault, derive
+from gateway.session.visits import Visits
 from provisioner.clock import Clock
 from provisioner.instance import UserId
 
@@ -183,15 +185,30 @@ class SignIn:
                 spent,
                 cookie.clear_cookie(names.waiting, names),
                 cookie.set_cookie(names.session, cookie_id, names, max_age=self._settings.absolute_lifetime),
-                cookie.set_cookie(
-                    names.last_user,
-                    self._mark_of(identity.user_id, self._user_keys[0]),
-                    names,
-                    max_age=self._settings.absolute_lifetime * 4,
-                ),
+                self._mark(identity.user_id),
             ],
             clear_site_data=self._somebody_else(cookies, previous, identity.user_id),
         )
+
+    async def visit(self, request: web.BaseRequest, visits: Visits, ticket: str) -> web.StreamResponse | None:
+        """Begin an operator's visit in this browser: whoever was signed in here is so no more, and nothing of theirs
+        stays, nor will anything of the visited user's. None: the ticket is good no more. Raises SignInUnavailable.
+        """
+        cookies, names = _cookie_headers(request), self._names
+        cookie_id = cookie.new_session_id()
+        visit = await visits.open(ticket, self._sessions.hash_of(cookie_id))
+        if visit is None:
+            return None
+        if (old := self._old_session(cookies)) is not None:
+            await self._sessions.end(old)
+        log.info("visit_opened", visit=str(visit.id), user_id=str(visit.user_id), operator=visit.operator)
+        session = cookie.set_cookie(names.session, cookie_id, names, max_age=timedelta(minutes=visit.minutes))
+        return _go(HOME, set_cookies=[session, self._mark(visit.user_id)], clear_site_data=True)
+
+    def _mark(self, user_id: UserId) -> str:
+        """The cookie that outlives a session: whose it was, for us alone to recognise."""
+        mark = self._mark_of(user_id, self._user_keys[0])
+        return cookie.set_cookie(self._names.last_user, mark, self._names, max_age=self._settings.absolute_lifetime * 4)
 
     def _somebody_else(self, cookies: Sequence[str], previous: UserId | None, user_id: UserId) -> bool:
         """Whether another user was here before: by their session, or by the mark that outlives it."""

@@ -35,7 +35,7 @@ async def watch(
     clock: Clock,
     seen_every: timedelta,
     more: Mapping[str, Hear],
-    ends: Callable[[], Coroutine[Any, Any, None]],
+    ends: Sequence[Callable[[], Coroutine[Any, Any, None]]],
     books: Sequence[Callable[[], Awaitable[None]]],
     sweeps: Sequence[Callable[[], Awaitable[None]]],
 ) -> None:
@@ -44,7 +44,8 @@ async def watch(
     """
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(listen(sessions, dsn, clock=clock, more=more))
-        tasks.create_task(ends())
+        for follow in ends:
+            tasks.create_task(follow())
         tasks.create_task(_keep_books(books, sweeps, clock=clock, seen_every=seen_every))
 
 

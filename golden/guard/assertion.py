@@ -61,6 +61,8 @@ class Claims:
     email: str
     issued_at: int
     expires_at: int
+    operator: str = ""
+    """Who really asks: an operator of the gateway on a visit, by name. "": the user."""
 
 
 class IssuedLater(Refused):
@@ -107,13 +109,16 @@ def _judge(claims: dict[str, Any], audience: str, now: float) -> Claims:
     user_id, email = claims.get("sub"), claims.get("email")
     if not (_is_time(issued) and _is_time(expires) and _is_name(user_id) and _is_name(email)):
         raise WrongClaims("a claim is missing or malformed")
+    actor = claims.get("act", {"sub": "user"})
+    if not isinstance(actor, dict) or not _is_name(actor.get("sub")):
+        raise WrongClaims("an actor without a name")
     if not 0 < expires - issued <= LIFETIME_S:
         raise WrongClaims("lifetime out of bounds")
     if claims.get("aud") != audience:
         raise WrongMachine("made for another machine")
     if now > expires + LEEWAY_S:
         raise Expired("expired")
-    result = Claims(user_id, email, issued, expires)
+    result = Claims(user_id, email, issued, expires, actor["sub"] if "act" in claims else "")
     if now < issued - LEEWAY_S:
         raise IssuedLater(result)
     return result

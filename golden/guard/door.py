@@ -123,6 +123,8 @@ class Door:
             if len(self._passages) >= _KEPT_PASSAGES:
                 self._passages.clear()
             lines = f"X-Jarvis-User: {claims.user_id}\r\nX-Jarvis-Email: {claims.email}\r\n".encode()
+            if claims.operator:
+                lines += f"X-Jarvis-Operator: {claims.operator}\r\n".encode()
             passage = self._passages[claims, link] = Passage(endpoint=endpoint, key=link, lines=lines)
         return passage
 

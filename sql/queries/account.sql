@@ -14,6 +14,9 @@ select
     from gateway.sessions s where s.user_id = :user_id)::text as sessions,
   (select coalesce(jsonb_agg(to_jsonb(t) - 'secret_hash' order by t.created_at), '[]')
     from gateway.access_tokens t where t.user_id = :user_id)::text as tokens,
+  (select coalesce(jsonb_agg(to_jsonb(v) - array['ticket_hash', 'id_hash'] order by v.granted_at), '[]')
+    from gateway.visits v where v.user_id = :user_id)::text as visits,
+  (select to_jsonb(d) from gateway.closed_doors d where d.user_id = :user_id)::text as door_closed,
   (select coalesce(jsonb_agg(to_jsonb(a) order by a.id), '[]') from gateway.audit_log a
     where a.user_id = :user_id)::text as audit;
 
@@ -34,12 +37,15 @@ with asked as (
   delete from gateway.sessions where user_id = :user_id returning 1
 ), tokens as (
   delete from gateway.access_tokens where user_id = :user_id returning 1
+), visits as (
+  update gateway.visits set ended_at = :now, ended_by = :user_id::text
+  where user_id = :user_id and ended_at is null returning 1
 ), audited as (
   -- Counted, so that the row is written last: all others who write to the log wait from there to our commit, and
   -- a session may be locked by its refresh for as long as Supabase takes.
   insert into gateway.audit_log (at, actor, action, user_id)
   select :now, user_id::text, 'deletion_asked', user_id from asked
-  where (select count(*) from sessions) + (select count(*) from tokens) >= 0
+  where (select count(*) from sessions) + (select count(*) from tokens) + (select count(*) from visits) >= 0
 )
 select user_id from asked;
 
@@ -67,10 +73,15 @@ with done as (
   delete from gateway.sessions where user_id in (select user_id from done) returning 1
 ), tokens as (
   delete from gateway.access_tokens where user_id in (select user_id from done) returning 1
+), visits as (
+  delete from gateway.visits where user_id in (select user_id from done) returning 1
+), doors as (
+  delete from gateway.closed_doors where user_id in (select user_id from done) returning 1
 ), signups as (
   delete from gateway.signups where user_id in (select user_id from done) returning 1
 )
 insert into gateway.audit_log (at, actor, action, user_id, detail)
 select :now, 'eraser', 'account_deleted', user_id, (:detail::text)::jsonb from done
 -- The row last: see ask_deletion.
-where (select count(*) from sessions) + (select count(*) from tokens) + (select count(*) from signups) >= 0;
+where (select count(*) from sessions) + (select count(*) from tokens) + (select count(*) from signups)
+  + (select count(*) from visits) + (select count(*) from doors) >= 0;

@@ -18,5 +18,10 @@ returning name, role, created_at, last_used_at, revoked_at;
 select name, role, created_at, last_used_at, revoked_at from gateway.operators order by name;
 
 -- name: revoke_operator(name, now)^
+-- Their visits end with their token.
+with visits as (
+  update gateway.visits set ended_at = :now, ended_by = 'revocation of the operator'
+  where operator = :name and ended_at is null
+)
 update gateway.operators set revoked_at = coalesce(revoked_at, :now) where name = :name
 returning name, role, created_at, last_used_at, revoked_at;

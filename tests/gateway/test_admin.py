@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from gateway.admin.room import admin_room
 from gateway.observe import Metrics
 from gateway.session.admissions import Admissions, Rules
+from gateway.session.visits import Visits
 from localcloud.database import Database
 from provisioner.store.changes import listen
 from provisioner.store.database import queries
@@ -41,6 +42,8 @@ def listener(back: Back, *, open_metrics: bool = False) -> TestServer:
         metrics=Metrics(),
         operators=OperatorTable(back.pool, clock),
         signups=Admissions(back.pool, clock, Rules()),
+        visits=Visits(back.pool, clock),
+        public_url="https://my-jarvis.test",
         token=TOKEN,
         open_metrics=open_metrics,
         master_keys={"k1": b"k" * 32},

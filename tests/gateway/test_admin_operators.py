@@ -46,7 +46,7 @@ async def trail(admin: TestClient, **query: str) -> list[dict[str, Any]]:
 
 
 def filled(path: str) -> str:
-    return path.format(user_id=ADA, action="stop", name="nobody", verdict="admit")
+    return path.format(user_id=ADA, action="stop", name="nobody", verdict="admit", visit_id=ADA)
 
 
 async def test_every_route_stands_in_the_table_and_every_row_is_a_route(back: Back) -> None:

@@ -64,6 +64,9 @@ BAD = {
     "sub with a line break": (token(body(sub="a\r\nX-Jarvis-User: b")), assertion.WrongClaims, NOW),
     "email with a line break": (token(body(email="a@b\nc")), assertion.WrongClaims, NOW),
     "email endless": (token(body(email="a" * 321)), assertion.WrongClaims, NOW),
+    "actor no object": (token(body(act="operator")), assertion.WrongClaims, NOW),
+    "actor without a name": (token(body(act={})), assertion.WrongClaims, NOW),
+    "actor with a line break": (token(body(act={"sub": "a\r\nX-Jarvis-User: b"})), assertion.WrongClaims, NOW),
     "claim twice": (token(json.dumps(body()).replace("{", '{"sub": "eve", ', 1).encode()), assertion.NotAToken, NOW),
     "claims a list": (token(b"[]"), assertion.NotAToken, NOW),
     "claims not JSON": (token(b"\xff{"), assertion.NotAToken, NOW),
@@ -82,6 +85,12 @@ BAD = {
 def test_anything_else_is_refused_for_its_own_reason(bad, error, now):
     with pytest.raises(error):
         verify(bad, KEYS, MACHINE, now)
+
+
+def test_who_really_asks_is_told():
+    """An operator on a visit is not the user, and not hidden."""
+    assert verify(token(body(act={"sub": "sam"})), KEYS, MACHINE, NOW).operator == "sam"
+    assert verify(token(body()), KEYS, MACHINE, NOW).operator == ""
 
 
 @given(st.data())

@@ -131,7 +131,7 @@ ATTACKS: dict[str, Callable[[], str]] = {
     "end beyond all calendars": lambda: sign_raw(json.dumps(claims(exp=10**15)).encode()),
     "negative end": lambda: sign_raw(json.dumps(claims(exp=-1)).encode()),
     "no beginning": lambda: sign(claims(iat=GONE)),
-    "issued in the future": lambda: sign(claims(iat=_in(seconds=11))),
+    "issued in the future": lambda: sign(claims(iat=_in(minutes=5))),
     "not before the future": lambda: sign(claims(nbf=_in(minutes=5))),
     "not before null": lambda: sign_raw(json.dumps(claims(nbf=None)).encode()),
     # its form

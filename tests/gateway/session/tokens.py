@@ -37,9 +37,9 @@ KEYS = {"ec": jwt.PyJWK(public_jwk(EC_KEY, "ec")), "rsa": jwt.PyJWK(public_jwk(R
 GONE = object()
 
 
-def claims(now: datetime = NOW, **changes: object) -> dict[str, Any]:
-    """What Supabase writes for a Google user, with changes; GONE leaves a claim out."""
-    seconds = int(now.timestamp())
+def claims(now: datetime | None = None, **changes: object) -> dict[str, Any]:
+    """What Supabase writes for a Google user at `now` (NOW), with changes; GONE leaves a claim out."""
+    seconds = int((now or NOW).timestamp())
     usual: dict[str, object] = {
         "iss": ISSUER,
         "sub": str(ADA),
