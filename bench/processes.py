@@ -77,10 +77,11 @@ class Child:
         raise Failed(f"{self._command[0]} ended: {self.words()}")
 
     def hang_up(self) -> None:
-        """End its standard input, which asks our own programs to go."""
+        """End its standard input, which asks our own programs to go. Who does not is ended with the block."""
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(_ENDS_WITHIN_S)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(_ENDS_WITHIN_S)
 
     def words(self) -> str:
         """The end of what it said on standard error."""
