@@ -50,6 +50,7 @@ from gateway.severance import Severance
 from gateway.traffic import OpenTraffic
 from gateway.visiting import Visiting
 from provisioner.clock import Clock, SystemClock
+from provisioner.fly.breaker import Condition
 from provisioner.store.audit import prune
 from provisioner.store.changes import listen
 from provisioner.store.database import queries
@@ -90,7 +91,7 @@ async def running(
         adapters = await enter(adapters_of(settings, clock))
         pool, store = adapters.pool, adapters.store
         pages = Pages(plans=cards(adapters.plans.all()), keeping=_keeping(settings))
-        metrics, health = Metrics(), Health(store)
+        metrics, health = Metrics(), Health(store, lambda: adapters.cloud.condition)
         rates = RateLimits(
             settings.rate_limits,
             clock.monotonic,
@@ -202,7 +203,11 @@ async def running(
             elsewhere=account.is_for,
         )
         lane = Lane(relay, fast.decide, fast.failed) if settings.proxy_lane == "fast" else None
-        metrics.watch(held=lambda: places.held, exchanges=lambda: len(relay.live.all()))
+        metrics.watch(
+            held=lambda: places.held,
+            exchanges=lambda: len(relay.live.all()),
+            fly_troubled=lambda: adapters.cloud.condition is not Condition.OK,
+        )
         admin = admin_room(
             pool=pool,
             queries=queries("admin"),

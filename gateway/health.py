@@ -1,6 +1,7 @@
 """Is this replica alive, and may it take traffic?"""
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -16,8 +17,9 @@ class Health:
     platform's liveness check is healthz, and readyz is for routing and for people.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, fly: Callable[[], str]) -> None:
+        """`fly` says how it stands between us and Fly. It is told and refuses no traffic: who is awake is served."""
+        self._store, self._fly = store, fly
         self.draining = False
 
     async def alive(self, _: web.BaseRequest) -> web.Response:
@@ -31,7 +33,7 @@ class Health:
                 await self._store.page(limit=1)
         except Exception as fault:
             return _said(503, {"status": "unready", "database": type(fault).__name__})
-        return _said(200, {"status": "ready", "database": "ok"})
+        return _said(200, {"status": "ready", "database": "ok", "fly": self._fly()})
 
 
 def _said(status: int, body: dict[str, str]) -> web.Response:

@@ -98,8 +98,17 @@ class Metrics:
         self._held = Gauge("jarvis_held_requests", "Requests that wait for a Machine here.", registry=self.registry)
         self._exchanges = Gauge("jarvis_open_exchanges", "Exchanges with Machines here.", registry=self.registry)
 
-    def watch(self, *, held: Callable[[], float], exchanges: Callable[[], float]) -> None:
+        self._fly_troubled = Gauge(
+            "jarvis_fly_troubled",
+            "1 while Fly is left alone here: it fails on everything, or refuses our token.",
+            registry=self.registry,
+        )
+
+    def watch(
+        self, *, held: Callable[[], float], exchanges: Callable[[], float], fly_troubled: Callable[[], float]
+    ) -> None:
         """Read these gauges whenever somebody asks for the metrics."""
+        self._fly_troubled.set_function(fly_troubled)
         self._held.set_function(held)
         self._exchanges.set_function(exchanges)
 

@@ -55,6 +55,11 @@ class NotThere(CloudError):
 class NotAllowed(CloudError):
     """401/403 on our own token: no call will succeed until the operator mends it."""
 
+    words = (
+        "The key with which we operate the cloud is not accepted any more, so no machine can be started."
+        " That is ours to mend, and we have been told."
+    )
+
 
 class RateLimited(CloudError):
     """429. `retry_after` in seconds where Fly sent a numeric one."""
@@ -137,6 +142,16 @@ class CloudUnreachable(CloudError):
     """No connection could be made: nothing was sent."""
 
     words = "The cloud that runs your machine cannot be reached."
+
+
+class CloudResting(CloudUnreachable):
+    """Fly failed on so many calls that it is left alone for a while. Nothing was sent; `retry_after` in seconds."""
+
+    words = "The cloud that runs your machine has a fault. We try again as soon as it answers."
+
+    def __init__(self, message: str, *, retry_after: float, **where: object) -> None:
+        super().__init__(message, **where)  # type: ignore[arg-type]
+        self.retry_after = retry_after
 
 
 class NotReady(ProvisionerError):

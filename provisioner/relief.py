@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 from provisioner.backoff import backoff
-from provisioner.errors import CloudError, NameTaken, NoCapacity, NotAllowed, RateLimited, Refused, Scope
+from provisioner.errors import CloudError, CloudResting, NameTaken, NoCapacity, NotAllowed, RateLimited, Refused, Scope
 
 ATTEMPTS: Final = 5
 """Tries inside one bring-up, for what a moment may heal; after that the queue takes over."""
@@ -50,5 +50,5 @@ def relief(fault: CloudError, attempt: int, *, provisioning: bool, regions_left:
 def pause(fault: CloudError, attempt: int, *, chance: float) -> float:
     """Seconds before the next attempt, not less than Fly asked for. A plain refusal heals when the state moves on."""
     wait = backoff(attempt, first=1.0 if isinstance(fault, Refused) else 0.2, cap=5.0, chance=chance)
-    asked = fault.retry_after if isinstance(fault, RateLimited) else None
+    asked = fault.retry_after if isinstance(fault, RateLimited | CloudResting) else None
     return wait if asked is None else max(wait, asked)

@@ -10,6 +10,7 @@ import httpx
 from provisioner.clock import Clock, SystemClock
 from provisioner.errors import NotThere, WrongState
 from provisioner.fly import apps, calls, changing, removing, starting, waiting
+from provisioner.fly.breaker import Condition
 from provisioner.fly.creating import Newborns, create_or_adopt
 from provisioner.fly.settings import FlySettings
 from provisioner.fly.wire import Wire
@@ -40,6 +41,11 @@ class FlyClient:
         # trust_env: proxies named in the environment must neither see the token nor stand before a local Fly.
         async with httpx.AsyncClient(limits=_POOL, trust_env=False) as http:
             yield cls(http, settings, clock or SystemClock())
+
+    @property
+    def condition(self) -> Condition:
+        """How it stands between this replica and Fly."""
+        return self._wire.breaker.condition
 
     async def ensure_app(self, app: str, org_slug: str | None = None) -> None:
         """Make `app` unless it is there. Raises NameTaken if it belongs to another organisation."""

@@ -10,7 +10,16 @@ import httpx
 import structlog
 
 from provisioner.clock import Clock
-from provisioner.errors import CloudBroken, CloudSilent, CloudUnreachable, RateLimited
+from provisioner.errors import (
+    CloudBroken,
+    CloudError,
+    CloudResting,
+    CloudSilent,
+    CloudUnreachable,
+    NotAllowed,
+    RateLimited,
+)
+from provisioner.fly.breaker import Breaker, Condition
 from provisioner.fly.calls import Call
 from provisioner.fly.faults import fault
 from provisioner.fly.limits import Limits
@@ -32,19 +41,23 @@ class Wire:
     def __init__(self, http: httpx.AsyncClient, settings: FlySettings, clock: Clock) -> None:
         self._http, self._settings, self._clock = http, settings, clock
         self._limits = Limits(clock)
+        self.breaker = Breaker()
 
     async def send(self, call: Call[T], *, tries: int = TRIES) -> T:
         """What Fly answered.
 
         Sent again, up to `tries` times in all: whatever was certainly not done (no connection; 429, after the pause
-        Fly asked for), and calls that may be done twice when the outcome is unknown. Raises CloudError.
+        Fly asked for), and calls that may be done twice when the outcome is unknown. Raises CloudError; while Fly is
+        left alone, CloudResting or NotAllowed at once, without sending.
         """
         patience = self._clock.monotonic() + self._settings.patience.total_seconds()
         budget = call.target if call.budget is None else call.budget
         for attempt in count(1):
+            self._leave_alone(call, self.breaker.rest(self._clock.monotonic()))
             await self._limits.admit(call.action, budget, deadline=patience)
             try:
-                return await self._once(call, attempt)
+                self._leave_alone(call, self.breaker.admit(self._clock.monotonic()))
+                return await self._watched(call, attempt)
             except RateLimited as error:
                 pause = self._pause(attempt) if error.retry_after is None else error.retry_after
                 self._limits.pause(call.action, budget, pause)
@@ -60,6 +73,43 @@ class Wire:
                     raise
                 await self._clock.sleep(self._pause(attempt))
         raise AssertionError("unreachable")
+
+    def _leave_alone(self, call: Call[T], rest: float) -> None:
+        """Raises while nothing is to be asked of Fly, for `rest` seconds more."""
+        if not rest:
+            return
+        if self.breaker.condition is Condition.TOKEN_REFUSED:
+            raise NotAllowed(f"{call.action}: not sent, Fly refuses our token", status=401)
+        raise CloudResting(f"{call.action}: not sent, Fly fails on everything", retry_after=rest)
+
+    async def _watched(self, call: Call[T], attempt: int) -> T:
+        """One try, of whose outcome the breaker hears. A refusal is an answer too."""
+        breaker, now = self.breaker, self._clock.monotonic
+        try:
+            answer = await self._once(call, attempt)
+        except (CloudSilent, CloudBroken, CloudUnreachable) as error:
+            if breaker.failed(call.target, now()):
+                log.error("fly_left_alone", because=type(error).__name__)
+            raise
+        except NotAllowed as error:
+            # 401 is about the token; a new app may answer so for a moment, and 403 is about one thing.
+            if error.status != 401 or call.action == "get_app":
+                breaker.unsaid()
+            elif breaker.token_refused(now()):
+                log.error("fly_refuses_our_token", action=call.action)
+            raise
+        except CloudError:
+            self._heard()
+            raise
+        except BaseException:
+            breaker.unsaid()
+            raise
+        self._heard()
+        return answer
+
+    def _heard(self) -> None:
+        if self.breaker.answered():
+            log.warning("fly_is_back")
 
     def _pause(self, attempt: int) -> float:
         """100 ms, growing threefold to 1 s, with chance on top so that callers do not march in step."""

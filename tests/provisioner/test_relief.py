@@ -5,6 +5,7 @@ import pytest
 from provisioner.errors import (
     CloudBroken,
     CloudError,
+    CloudResting,
     CloudSilent,
     CloudUnreachable,
     LeaseHeld,
@@ -34,7 +35,8 @@ def every(kind: type[CloudError]) -> list[type[CloudError]]:
 
 def test_the_last_attempt_is_the_last_whatever_went_wrong() -> None:
     for kind in every(CloudError):
-        fault = full(Scope.HOST) if kind is NoCapacity else kind("x")
+        given = {NoCapacity: {"scope": Scope.HOST}, CloudResting: {"retry_after": 1.0}}.get(kind, {})
+        fault = kind("x", **given)  # type: ignore[arg-type]
         assert after(fault, ATTEMPTS) is Relief.GIVE_UP
 
 
@@ -75,6 +77,7 @@ def test_another_region_is_for_those_who_have_nothing_yet(scope: Scope) -> None:
 def test_pauses_grow_and_are_never_shorter_than_fly_asked_for() -> None:
     assert pause(CloudBroken("x"), 1, chance=0.0) < pause(CloudBroken("x"), 3, chance=0.0)
     assert pause(RateLimited("x", retry_after=7.0), 1, chance=0.0) == 7.0
+    assert pause(CloudResting("x", retry_after=9.0), 1, chance=0.0) == 9.0
     assert pause(RateLimited("x"), 1, chance=0.0) == pause(CloudBroken("x"), 1, chance=0.0)
     assert pause(Refused("x"), 1, chance=0.5) > pause(CloudBroken("x"), 1, chance=0.5)
     assert pause(RateLimited("x", retry_after=0.01), 2, chance=1.0) > 0.01
