@@ -129,9 +129,11 @@ class PutDown:
         else:
             for machine in await self._machines(instance):
                 await parts.cloud.destroy(app, machine.id)
+            # By name as well as by id: an answer may have been lost before the id was written down. And those that
+            # their data moved away from: now they go too.
+            kept = {volume.volume_id for volume in await parts.store.kept_volumes(instance.user_id)}
             for volume in await parts.cloud.volumes(app):
-                # By name as well as by id: an answer may have been lost before the id was written down.
-                if volume.id == instance.volume_id or volume.name == naming.volume_name(instance.user_id):
+                if volume.id in {instance.volume_id, *kept} or volume.name == naming.volume_name(instance.user_id):
                     await parts.cloud.delete_volume(app, volume.id)
         await parts.store.remove(self._lease, actor=self._actor)
 

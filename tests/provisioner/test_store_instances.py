@@ -226,3 +226,32 @@ async def test_pages_go_on_where_the_last_one_ended(store, make):
     rest = await store.page(state=State.ACTIVE, after=first[-1].user_id, limit=3)
     assert [each.user_id for each in (*first, *rest)] == users
     assert len(await store.page()) == 6
+
+
+# Every step ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("state", "event"), sorted(STEPS))
+async def test_every_step_there_is_leaves_its_audit_row_in_its_own_transaction(store, make, admin, state, event):
+    """One row for each: who did it, and from where to where."""
+    instance = await make(state, machine_id="m", private_ip="fdaa::3")
+    before = len(await audit(admin, instance.user_id))
+    moved = await store.move(instance.user_id, state, event, actor="somebody")
+    assert moved.state is STEPS[state, event]
+    (row,) = (await audit(admin, instance.user_id))[before:]
+    assert (row["actor"], row["action"]) == ("somebody", event)
+    assert (row["from_state"], row["to_state"]) == (state, STEPS[state, event])
+    same = await admin.fetchval(
+        "select i.xmin = a.xmin from user_instances i, gateway.audit_log a where i.user_id = $1 and a.id = $2",
+        instance.user_id,
+        await admin.fetchval("select max(id) from gateway.audit_log where user_id = $1", instance.user_id),
+    )
+    assert same
+
+
+@pytest.mark.parametrize(("state", "event"), sorted(STEPS))
+async def test_a_step_whose_audit_row_cannot_be_written_is_not_taken(store, make, state, event):
+    instance = await make(state, machine_id="m", private_ip="fdaa::3")
+    with pytest.raises(asyncpg.NotNullViolationError):
+        await store.move(instance.user_id, state, event, actor=None)
+    assert await store.find(instance.user_id) == instance
