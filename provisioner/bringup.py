@@ -1,10 +1,13 @@
 """From a record to a ready Machine: carry out what `plan` decides until the App answers."""
 
+from datetime import timedelta
+
 import structlog
 
 from provisioner.claim import personalise
 from provisioner.errors import CloudError, CloudUnreachable, NoCapacity, NotReady, RateLimited
-from provisioner.instance import Event, Instance, MachineId, State
+from provisioner.instance import Event, Instance, State
+from provisioner.knocking import knock
 from provisioner.making import Making, known, where_of
 from provisioner.parts import Parts
 from provisioner.plan import Act, plan
@@ -104,7 +107,7 @@ class BringUp:
                     instance, made = await self._making.machine(instance)
                     # It launches by itself; a start asked while its image is prepared is refused. So knock first.
                     where = where_of(instance, made)
-                    if where is not None and await self._answers(instance, made.id, where):
+                    if where is not None and await self._answers(instance, made, where):
                         return await self._ready(instance, made, where)
                 case Act.START:
                     if self._progress.path == "resume" and machine and machine.state is MachineState.STOPPED:
@@ -117,7 +120,7 @@ class BringUp:
                 case Act.SETTLE:
                     await self._parts.clock.sleep(0.1)
                 case Act.PROBE | Act.MOVE_AWAY if machine and (where := where_of(instance, machine)):
-                    if await self._answers(instance, machine.id, where):
+                    if await self._answers(instance, machine, where):
                         return await self._ready(instance, machine, where)
                     if act is Act.MOVE_AWAY:
                         instance = await self._making.another_host(instance, lost=True)
@@ -159,29 +162,23 @@ class BringUp:
                 raise
             await self._parts.clock.sleep(0.1)
 
-    async def _answers(self, instance: Instance, machine_id: MachineId, private_ip: str) -> bool:
-        """Knock for about a second, 10→100 ms apart; then it is time to look at the Machine again."""
-        clock, endpoint = self._parts.clock, self._parts.endpoint(private_ip)
+    async def _answers(self, instance: Instance, machine: Machine, where: str) -> bool:
+        """Knock for about a second; then it is time to look at the Machine again."""
         self._progress.reach("network")
-        until, pause = clock.monotonic() + 1.0, 0.01
-        while clock.monotonic() < until:
-            match await self._parts.probe.health(endpoint, machine_id, timeout=0.5):
-                case Health.READY:
-                    self._silent_since = None
-                    return True
-                case Health.STARTING | Health.FAILED:  # the Guard restarts a failed App with back-off
-                    self._silent_since = None
-                    self._progress.reach("app")
-                case Health.UNCLAIMED:  # a spare whose claim was lost, or whose volume was replaced
-                    self._silent_since = None
-                    await personalise(self._parts, instance, private_ip)
-                case Health.SILENT if self._silent_since is None:
-                    self._silent_since = clock.monotonic()
-                case Health.SILENT:
-                    pass
-            await clock.sleep(pause)
-            pause = min(0.1, pause * 1.5)
-        return False
+
+        async def heard(health: Health) -> bool:
+            if health is Health.SILENT:
+                if self._silent_since is None:
+                    self._silent_since = self._parts.clock.monotonic()
+                return False
+            self._silent_since = None
+            if health is Health.UNCLAIMED:  # a spare whose claim was lost, or whose volume was replaced
+                await personalise(self._parts, instance, where)
+            elif health is not Health.READY:  # the Guard restarts a failed App with back-off
+                self._progress.reach("app")
+            return health is Health.READY
+
+        return await knock(self._parts, instance.app_name, machine, where, within=timedelta(seconds=1), heard=heard)
 
     async def _unhang(self, instance: Instance, machine: Machine) -> None:
         """Fly says it runs, its Guard says nothing: first aid. The volume is untouched by either form of it.

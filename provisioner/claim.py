@@ -7,8 +7,9 @@ import structlog
 from provisioner import naming
 from provisioner.errors import CloudBroken, CloudError, CloudSilent, CloudUnreachable, NotAllowed, RateLimited
 from provisioner.instance import Instance, Isolation, State, UserId
+from provisioner.knocking import knock
 from provisioner.parts import Parts
-from provisioner.ports import Lease
+from provisioner.ports import Lease, Machine, MachineState
 from provisioner.probe import Health
 from provisioner.progress import Progress
 
@@ -64,7 +65,7 @@ async def _dead_because(parts: Parts, instance: Instance, progress: Progress) ->
     if instance.machine_id is None or instance.private_ip is None:
         return "it has no Machine"
     progress.reach(progress.machine)
-    clock, endpoint = parts.clock, parts.endpoint(instance.private_ip)
+    where = instance.private_ip
     try:
         await parts.cloud.start(instance.app_name, instance.machine_id)
     except NOT_ITS_FAULT as fault:
@@ -73,20 +74,33 @@ async def _dead_because(parts: Parts, instance: Instance, progress: Progress) ->
     except CloudError as fault:
         return f"it does not start: {fault}"
     progress.reach("network")
-    until, pause = clock.monotonic() + parts.pool.claim_within.total_seconds(), 0.01
-    while clock.monotonic() < until:
-        match await parts.probe.health(endpoint, instance.machine_id, timeout=0.5):
-            case Health.UNCLAIMED:
-                if await personalise(parts, instance, instance.private_ip):
-                    progress.reach("app")
-                    return None
-            case Health.SILENT:
-                pass
-            case _:
-                return None  # theirs already: an answer was lost, or a replica died after it
-        await clock.sleep(pause)
-        pause = min(0.1, pause * 1.5)
+
+    async def heard(health: Health) -> bool:
+        if health is Health.UNCLAIMED:
+            return await personalise(parts, instance, where)
+        return health is not Health.SILENT  # theirs already: an answer was lost, or a replica died after it
+
+    if await knock(parts, instance.app_name, _started(instance), where, within=parts.pool.claim_within, heard=heard):
+        progress.reach("app")
+        return None
     return f"no answer within {parts.pool.claim_within}"
+
+
+def _started(instance: Instance) -> Machine:
+    """Its Machine, of which Fly was not asked since it was told to start it."""
+    assert instance.machine_id is not None  # noqa: S101
+    return Machine(
+        id=instance.machine_id,
+        name=instance.machine_name,
+        state=MachineState.UNKNOWN,
+        region=instance.region,
+        version="",
+        private_ip=instance.private_ip,
+        volume_id=instance.volume_id,
+        image=instance.image,
+        metadata={},
+        host_ok=True,
+    )
 
 
 def _fresh(parts: Parts, user_id: UserId) -> dict[str, str]:

@@ -1,0 +1,127 @@
+"""Knocking at a Machine that is coming up."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from provisioner.errors import CloudBroken
+from provisioner.instance import Endpoint, MachineId
+from provisioner.knocking import knock
+from provisioner.ports import Machine, MachineState
+from provisioner.probe import Health
+from tests.parts.clock import ManualClock
+
+MACHINE = Machine(
+    id=MachineId("m1"),
+    name="jarvis-ada",
+    state=MachineState.STARTING,
+    region="fra",
+    version="1",
+    private_ip="fdaa::3",
+    volume_id=None,
+    image="golden",
+    metadata={},
+    host_ok=True,
+)
+
+
+@dataclass
+class Street:
+    """Time, a door that answers what it is told to, and a Fly that says when the Machine is up."""
+
+    says: Sequence[Health | None]
+    """What each knock brings; None: it is lost, and nothing ever comes of it."""
+    clock: ManualClock = field(default_factory=ManualClock)
+    up: asyncio.Event = field(default_factory=asyncio.Event)
+    deaf: bool = False
+    knocks: list[float] = field(default_factory=list)
+    heard: list[Health] = field(default_factory=list)
+
+    async def health(self, endpoint: Endpoint, machine_id: MachineId, *, timeout: float) -> Health:
+        self.knocks.append(round(self.clock.monotonic(), 3))
+        self.says, said = self.says[1:], self.says[0] if self.says else Health.SILENT
+        if said is None:
+            await asyncio.Event().wait()
+        assert said is not None
+        return said
+
+    async def wait(self, app: str, machine: Machine, states: Sequence[MachineState], *, timeout: timedelta) -> object:
+        if self.deaf:
+            raise CloudBroken("503")
+        await self.up.wait()
+        return MachineState.STARTED
+
+    async def reached(self) -> bool:
+        parts: Any = SimpleNamespace(
+            clock=self.clock, probe=self, cloud=self, endpoint=lambda where: Endpoint(where, 8080)
+        )
+        within = timedelta(seconds=1)
+        return await knock(parts, "jarvis", MACHINE, "fdaa::3", within=within, heard=self.listen)
+
+    async def begin(self) -> "asyncio.Future[bool]":
+        """Knocking, after its first knock."""
+        knocking = asyncio.ensure_future(self.reached())
+        await turns()
+        return knocking
+
+    async def listen(self, health: Health) -> bool:
+        self.heard.append(health)
+        return health is Health.READY
+
+
+async def turns() -> None:
+    """Enough of the loop for whoever was woken to reach their next wait."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_knocks_come_thinner_until_the_app_answers() -> None:
+    street = Street([Health.SILENT, Health.SILENT, Health.STARTING, Health.READY])
+    knocking = await street.begin()
+    await street.clock.advance(seconds=0.1)
+    assert await knocking
+    assert street.knocks == [0.0, 0.01, 0.025, 0.048]
+    assert street.heard == [Health.SILENT, Health.SILENT, Health.STARTING, Health.READY]
+
+
+async def test_a_knock_that_was_lost_is_not_waited_for_once_fly_says_that_it_is_up() -> None:
+    """A packet to a suspended Machine is dropped: its sender would wait for a second after the resume."""
+    street = Street([None, Health.READY])
+    knocking = await street.begin()
+    await street.clock.advance(seconds=0.3)
+    assert street.knocks == [0.0]
+    street.up.set()
+    assert await knocking
+    assert street.knocks == [0.0, 0.3]
+
+
+async def test_what_is_up_is_knocked_at_closely_again() -> None:
+    street = Street([Health.SILENT] * 8 + [Health.STARTING, Health.READY])
+    knocking = await street.begin()
+    await street.clock.advance(seconds=0.41)
+    before = len(street.knocks)
+    assert street.knocks[-1] - street.knocks[-2] > 0.05
+    street.up.set()
+    await turns()
+    await street.clock.advance(seconds=0.05)
+    assert await knocking
+    assert street.knocks[before:][0] == 0.41
+    assert street.knocks[-1] <= 0.43
+
+
+async def test_a_fly_that_will_not_say_changes_nothing() -> None:
+    street = Street([Health.SILENT, Health.READY], deaf=True)
+    knocking = await street.begin()
+    await street.clock.advance(seconds=0.02)
+    assert await knocking
+
+
+async def test_after_a_while_it_is_time_to_look_again() -> None:
+    street = Street([])
+    knocking = await street.begin()
+    await street.clock.advance(seconds=1.2)
+    assert not await knocking
+    assert len(street.knocks) > 10
