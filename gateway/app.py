@@ -24,6 +24,7 @@ from gateway.admin.room import admin_room
 from gateway.back import GUARD_PORT, adapters_of, back_of_house
 from gateway.broker import broker_application
 from gateway.directory import Directory
+from gateway.drains import Drains
 from gateway.gate import Gate, GateSettings
 from gateway.health import Health
 from gateway.lane import FastGate
@@ -105,12 +106,13 @@ async def running(
         limits = ProxyLimits()
         relay = Relay(limits, clock)
         stack.push_async_callback(relay.close)
+        traffic = OpenTraffic(relay, activity, directory, guard_port=GUARD_PORT)
         back = await enter(
             back_of_house(
                 settings,
                 adapters,
                 clock,
-                traffic=OpenTraffic(relay, activity, directory, guard_port=GUARD_PORT),
+                traffic=traffic,
                 replica=replica,
                 told=metrics.count,
                 told_pool=metrics.pool,
@@ -130,6 +132,7 @@ async def running(
         def in_background(name: str, work: Coroutine[Any, Any, None]) -> None:
             tasks.begin(_kept_up(name, work), name=name)
 
+        in_background("drains", Drains(directory, store, traffic, relay.live, clock).run())
         in_background("directory", directory.watch())
         in_background("activity", activity.run())
         in_background("sessions", room.watch(dsn))

@@ -25,10 +25,12 @@ from provisioner.plans import Plans
 from provisioner.pool import Pool
 from provisioner.probe import GuardProbe
 from provisioner.queue import QueueDesk, Retrier
-from provisioner.spares import PoolSettings
+from provisioner.reconciler import Reap, Reconciler, ReconcileSettings
+from provisioner.spares import PoolSettings, Spares
 from provisioner.store.database import connect
 from provisioner.store.plans import SubscriptionTable
 from provisioner.store.postgres import PostgresStore
+from provisioner.store.sightings import SightingTable
 from provisioner.store.spares import SpareTable
 from provisioner.subscriptions import follow, load
 from provisioner.sweeper import Sweeper, SweepSettings
@@ -64,6 +66,7 @@ class Back:
     queue: QueueDesk
     pool: Pool
     awake: Awake
+    reconciler: Reconciler
     loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
 
 
@@ -143,6 +146,14 @@ async def back_of_house(
     pool = Pool(parts, adapters.spares, adapters.offer.prices, told=told_pool)
     async with Lifecycle(parts, told=told) as lifecycle:
         sweeper = Sweeper(parts, lifecycle, _sweep(settings), record=adapters.store)
+        reconciler = Reconciler(
+            parts,
+            lifecycle,
+            SightingTable(adapters.pool, clock),
+            _reconcile(settings),
+            prices=adapters.offer.prices,
+            spoken_for=partial(_spoken_for, adapters.spares),
+        )
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "sweeper": sweeper.run,
             "queue": Retrier(parts, lifecycle).run,
@@ -151,11 +162,13 @@ async def back_of_house(
         }
         if parts.settings.isolation is Isolation.MACHINE:
             loops["app"] = partial(_ensure_app, adapters.cloud, settings, clock)
+            loops["reconciler"] = reconciler.run
         yield Back(
             parts=parts,
             lifecycle=lifecycle,
             queue=QueueDesk(parts, lifecycle),
             pool=pool,
+            reconciler=reconciler,
             awake=Awake(adapters.store, traffic, clock, adapters.plans.of),
             loops=loops,
         )
@@ -209,6 +222,21 @@ def _pool(settings: Settings) -> PoolSettings:
         most=settings.pool_max,
         reserved=settings.pool_reserved,
         every=PoolSettings().every if settings.pool_max else idle,
+    )
+
+
+async def _spoken_for(spares: Spares) -> frozenset[str]:
+    """What spares of the pool are made of, and what they will be called."""
+    found = await spares.all_spares()
+    ids = {str(each.id) for each in found} | {each.machine_id for each in found} | {each.volume_id for each in found}
+    return frozenset(each for each in ids if each is not None)
+
+
+def _reconcile(settings: Settings) -> ReconcileSettings:
+    return ReconcileSettings(
+        every=timedelta(seconds=settings.reconcile_every_s),
+        grace=timedelta(seconds=settings.reap_after_s),
+        reap=Reap(settings.reap),
     )
 
 

@@ -1,6 +1,7 @@
 """User → Instance, from memory: a request to a ready Instance asks neither Postgres nor Fly."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Final
 
@@ -32,6 +33,11 @@ class Directory:
         self._known: dict[UserId, tuple[Instance, float]] = {}  # until when; a plain dict: every request asks it
         self._last: LRUCache[UserId, Instance] = LRUCache(SIZE)
         self._drops = 0
+        self._told: list[Callable[[UserId | None], None]] = []
+
+    def when_changed(self, told: Callable[[UserId | None], None]) -> None:
+        """Have `told` called for every user whose Instance any replica changes; None: any may have been."""
+        self._told.append(told)
 
     def ready(self, user_id: UserId) -> Instance | None:
         """Their Instance if it is known to be ACTIVE. No I/O."""
@@ -94,6 +100,8 @@ class Directory:
                             self._drop_all()
                         else:
                             self.drop(user_id)
+                        for told in self._told:
+                            told(user_id)
             except Exception:
                 log.exception("directory_watch_failed")
             self._drop_all()

@@ -214,6 +214,21 @@ class Settings(BaseSettings):
         description="Attempts at making a user's Machine before it is given up as a dead letter: with 10 about half an"
         " hour. The operator is told, and the next visit after ten minutes tries again.",
     )
+    reap: Literal["report", "machines", "volumes"] = Field(
+        default="machines",
+        description="What the reconciler may destroy by itself after two sightings and REAP_AFTER_S: nothing, Machines"
+        " with our tags that no row knows, or their disks too, which hold somebody's data.",
+    )
+    reap_after_s: float = Field(
+        default=900,
+        ge=0,
+        description="Seconds from the first sighting of an orphan to its end; two at least.",
+    )
+    reconcile_every_s: float = Field(
+        default=300,
+        gt=0,
+        description="Seconds between two comparisons of Fly with our records.",
+    )
     sleeps_per_second: float = Field(
         default=5,
         gt=0,

@@ -18,7 +18,7 @@ from provisioner.errors import BeingDeleted, Moved, ProvisionerError, WakeExpire
 from provisioner.instance import Event, Instance, Isolation, State, UserId
 from provisioner.parts import Parts
 from provisioner.progress import PROVISION, Progress
-from provisioner.putdown import PutDown
+from provisioner.putdown import Objection, PutDown, nothing_to_say
 from provisioner.tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -124,9 +124,15 @@ class Lifecycle:
         grace: timedelta = NO_GRACE,
         why: str = "asked for",
         still: Callable[[Instance], bool] = _whatever,
+        objection: Objection = nothing_to_say,
     ) -> Instance:
-        """Put it to sleep keeping its memory; stopped instead where the platform cannot. Raises as `stop`."""
-        return await self._sleep(user_id, State.SUSPENDED, actor=actor, grace=grace, why=why, still=still)
+        """Put it to sleep keeping its memory; stopped instead where the platform cannot. Raises as `stop`.
+
+        `objection` is asked when the grace is over: whether something speaks against it by then.
+        """
+        return await self._sleep(
+            user_id, State.SUSPENDED, actor=actor, grace=grace, why=why, still=still, objection=objection
+        )
 
     async def stop(
         self,
@@ -269,6 +275,7 @@ class Lifecycle:
         grace: timedelta,
         why: str,
         still: Callable[[Instance], bool],
+        objection: Objection = nothing_to_say,
     ) -> Instance:
         if user_id in self._sleepers or user_id in self._jobs:
             raise Moved(f"{user_id} is being worked on")
@@ -280,7 +287,8 @@ class Lifecycle:
                     raise Moved(f"{user_id} has no Instance" if lease else f"another replica works on {user_id}")
                 if not still(instance):
                     raise Moved(f"the Instance of {user_id} is not what it was judged to be")
-                return await PutDown(self._parts, lease, actor=actor).sleep(instance, goal, grace=grace, why=why)
+                put_down = PutDown(self._parts, lease, actor=actor)
+                return await put_down.sleep(instance, goal, grace=grace, why=why, objection=objection)
 
         def over(task: asyncio.Task[Instance]) -> None:
             del self._sleepers[user_id]  # not in the task itself: one that is cancelled at once never runs

@@ -33,6 +33,9 @@ class Probe(Protocol):
         Never raises for what the Endpoint does; `timeout` in seconds bounds the whole look.
         """
 
+    async def exchanges(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> int | None:
+        """How many requests and streams are open at the Machine, over whichever replica; None: it does not say."""
+
     async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> str | None:
         """Why the Machine is not to be put to sleep, in its own words; None: it may be.
 
@@ -72,6 +75,15 @@ class GuardProbe:
             return Health(told["status"])
         except (ValueError, KeyError, TypeError):
             return Health.SILENT  # whoever that is, it is no Guard of ours
+
+    async def exchanges(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> int | None:
+        url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/busy")
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await self._client.get(url, headers={"X-Jarvis-Assertion": assertion})
+            return int(answer.json()["open_streams"]) if answer.status_code == httpx.codes.OK else None
+        except (TimeoutError, httpx.TransportError, ValueError, KeyError, TypeError):
+            return None
 
     async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> str | None:
         url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/busy")

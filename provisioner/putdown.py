@@ -1,5 +1,6 @@
 """From a running Machine to a sleeping one, or to none at all."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final, Literal
 
@@ -20,6 +21,17 @@ AT_REST: Final = (MachineState.SUSPENDED, MachineState.STOPPED, MachineState.FAI
 LOOK_AGAIN_S: Final = 0.5
 
 
+OTHERS_S = 3.0
+"""For other replicas to close their streams; a WebSocket client has 2 s to answer."""
+
+Objection = Callable[[Instance], Awaitable[str | None]]
+"""Why this Instance is not to be put to sleep after all; None if there is nothing to say against it."""
+
+
+async def nothing_to_say(_: Instance) -> None:
+    """No objection."""
+
+
 class PutDown:
     """One Instance on its way to sleep or out, under its lease. Each step is recorded before it is asked of Fly."""
 
@@ -29,13 +41,20 @@ class PutDown:
         self._actor = actor
 
     async def sleep(
-        self, instance: Instance, goal: Literal[State.SUSPENDED, State.STOPPED], *, grace: timedelta, why: str
+        self,
+        instance: Instance,
+        goal: Literal[State.SUSPENDED, State.STOPPED],
+        *,
+        grace: timedelta,
+        why: str,
+        objection: Objection = nothing_to_say,
     ) -> Instance:
         """The Instance asleep: suspended, or stopped where `goal` says so, the platform cannot suspend it, or its
         Machine has to be changed (see `provisioner.fit`), which is done then.
 
-        Within `grace` any hit moves it back to ACTIVE; then this raises Moved and nothing was put to sleep. Without
-        grace it is an order: open requests are cut.
+        Within `grace` any hit, and any replica that serves the user, moves it back to ACTIVE; then this raises Moved
+        and nothing was put to sleep. When it is over, `objection` is asked once more. Without grace it is an order:
+        nobody is asked, and open requests are cut.
         Raises CloudError when Fly fails; the record then says how far it came.
         """
         detail = {"why": why}
@@ -46,14 +65,36 @@ class PutDown:
             if grace:
                 await self._parts.clock.sleep(grace.total_seconds())
         if instance.state is State.DRAINING:
-            if grace and self._parts.traffic.busy(instance.user_id):
-                return await self._move(instance, Event.HIT, {"why": "a request is waiting for its answer"})
+            if grace and (why_not := await self._objection(instance, objection)) is not None:
+                return await self._move(instance, Event.HIT, {"why": why_not})
             # The step first: from here on no new request is sent to the Machine, then what is open is ended.
             instance = await self._move(instance, Event.SUSPEND if goal is State.SUSPENDED else Event.STOP, detail)
             await self._parts.traffic.end(instance)
+            await self._others_end(instance)
         elif instance.state is State.SUSPENDED and goal is State.STOPPED:
             instance = await self._move(instance, Event.STOP, detail)
         return await self.finish(instance)
+
+    async def _objection(self, instance: Instance, objection: Objection) -> str | None:
+        if self._parts.traffic.busy(instance.user_id):
+            return "a request is waiting for its answer"
+        return await objection(instance)
+
+    async def _others_end(self, instance: Instance) -> None:
+        """Give other replicas a moment to close what they have open: they heard of the step when it was taken.
+
+        The Guard knows, because all of it passes there. Whatever it says, or if it says nothing, we go on in the end.
+        """
+        if instance.private_ip is None or instance.machine_id is None:
+            return
+        parts = self._parts
+        endpoint = parts.endpoint(instance.private_ip)
+        until = parts.clock.monotonic() + OTHERS_S
+        while parts.clock.monotonic() < until:
+            assertion = parts.keys.assertion(instance, now=parts.clock.now())
+            if not await parts.probe.exchanges(endpoint, assertion, timeout=0.5):
+                return
+            await parts.clock.sleep(0.1)
 
     async def finish(self, instance: Instance) -> Instance:
         """Bring SUSPENDING to SUSPENDED and STOPPING to STOPPED, as `plan` says; any other state is left as it is.

@@ -106,6 +106,7 @@ class Sweeper:
                 grace=self._settings.grace,
                 why=f"quiet for {_words(plan.suspend_after)}",
                 still=candidate.unmoved,
+                objection=lambda seen: self._works(seen, plan),
             )
 
         try:

@@ -82,6 +82,8 @@ LAWS = {
             "provisioner.instance",
             "provisioner.operators",
             "provisioner.ports",
+            "provisioner.reconcile",
+            "provisioner.reconciler",
             "provisioner.spares",
             "provisioner.subscriptions",
             "sql",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.proxy.passage import Passage
     from provisioner.clock import Clock
 
+_LISTENER_S: Final = 30.0
 _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 
@@ -45,7 +46,7 @@ class Exchange(Answering):
 
     __slots__ = (
         "_asked", "_clock", "_front", "_limits", "_moving", "_over", "_passage", "_seen", "_splice", "_waiter",
-        "alive_at", "done", "error", "head", "moved_at", "request_sent", "streaming", "upstream",
+        "alive_at", "done", "error", "head", "moved_at", "request_sent", "streaming", "unheard_since", "upstream",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +68,7 @@ class Exchange(Answering):
         self._over: asyncio.Future[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._splice: Splice | None = None
+        self.unheard_since = 0.0
         self._seen = 0
         self._moving = False
         self.upstream: Upstream | None = None
@@ -249,6 +251,8 @@ class Exchange(Answering):
         quiet, limits = now - self.alive_at, self._limits
         if not self.started and quiet > limits.silent_s:
             self._passage.silent()
+        if self._splice is not None:
+            self._listen(self._splice, now)
         if self.upstream is None:
             if self.started and quiet > limits.stall_s:
                 self.client.abort()  # all that is left is a client who does not read
@@ -260,6 +264,17 @@ class Exchange(Answering):
                 self.fail(UpstreamSilent("takes no more of the request") if self.upstream.full else BodyStalled())
         elif quiet > (limits.stall_s if self._front.writing_paused or self.upstream.full else limits.idle_s):
             self.fail(UpstreamSilent("nothing moved any more"))
+
+    def _listen(self, splice: Splice, now: float) -> None:
+        """A client's frame that a Machine asleep never read wakes it, as a request would; one that only listens is
+        asked after again and again, but seldom."""
+        if not splice.unanswered:
+            self.unheard_since = 0.0
+        elif not self.unheard_since:
+            self.unheard_since = now
+        elif now - self.unheard_since > self._limits.silent_s:
+            self._passage.silent()
+            self.unheard_since = now + _LISTENER_S
 
     # -- ends
 

@@ -9,7 +9,7 @@ from gateway.proxy.frames import Frames, close_frame
 class Splice:
     """Moves bytes between the two transports. Flow control and the end of either are its owner's to handle."""
 
-    __slots__ = ("_asked", "_client", "_code", "_moved", "_said", "_told", "_upstream", "reads")
+    __slots__ = ("_asked", "_client", "_code", "_moved", "_said", "_told", "_upstream", "reads", "unanswered")
 
     def __init__(self, client: asyncio.Transport, upstream: asyncio.Transport, moved: Callable[[], None]) -> None:
         """`moved` is called for every read that held bytes of a data frame."""
@@ -19,10 +19,13 @@ class Splice:
         self._told = False
         self.reads = 0
         """Reads of either side, pings included."""
+        self.unanswered = False
+        """The client sent data, and the Machine nothing at all since."""
 
     def from_client(self, data: bytes) -> None:
         self.reads += 1
         if self._asked.feed(data):
+            self.unanswered = True
             self._moved()
         if not self._told:
             self._upstream.write(data)
@@ -31,6 +34,7 @@ class Splice:
 
     def from_upstream(self, data: bytes) -> None:
         self.reads += 1
+        self.unanswered = False
         if not self._code:
             self._client.write(data)
             if self._said.feed(data):
