@@ -32,6 +32,7 @@ from provisioner.store.plans import SubscriptionTable
 from provisioner.store.postgres import PostgresStore
 from provisioner.store.sightings import SightingTable
 from provisioner.store.spares import SpareTable
+from provisioner.store.turns import TurnTable
 from provisioner.subscriptions import follow, load
 from provisioner.sweeper import Sweeper, SweepSettings
 
@@ -77,7 +78,7 @@ async def adapters_of(settings: Settings, clock: Clock) -> AsyncIterator[Adapter
     dsn = settings.database_url.get_secret_value()
     async with (
         connect(dsn, max_size=settings.database_pool) as pool,
-        FlyClient.open(_fly(settings), clock) as cloud,
+        FlyClient.open(_fly(settings), clock, TurnTable(pool)) as cloud,
         GuardProbe.open() as probe,
     ):
         plans, subscriptions = Plans(offer.plans), SubscriptionTable(pool, clock, listen_dsn=dsn)
@@ -191,6 +192,7 @@ def _fly(settings: Settings) -> FlySettings:
         token=settings.fly_api_token.get_secret_value(),
         api_url=settings.fly_api_url,
         org_slug=settings.fly_org_slug,
+        shared_app=settings.fly_app_name,
     )
 
 

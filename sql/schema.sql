@@ -634,6 +634,20 @@ create index kept_volumes_by_user on gateway.kept_volumes (user_id);
 
 grant select, insert, delete on gateway.kept_volumes to jarvis_gateway;
 
+-- gateway.fly_turns ---------------------------------------------------------------------------------------------------
+
+create table gateway.fly_turns (
+  action text not null,
+  thing text not null,
+  full_at timestamptz not null,
+
+  constraint fly_turns_pkey primary key (action, thing)
+);
+comment on table gateway.fly_turns is 'Token buckets that all replicas share: one for each action on an app that they all use.';
+comment on column gateway.fly_turns.full_at is 'When all of the burst is available again; by the database''s clock.';
+
+grant select, insert, update on gateway.fly_turns to jarvis_gateway;
+
 -- gateway.audit_log ---------------------------------------------------------------------------------------------------
 
 create table gateway.audit_log (

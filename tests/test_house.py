@@ -68,7 +68,14 @@ LAWS = {
     ),
     "the Fly adapter knows the domain and no other adapter": (
         "provisioner/fly",
-        ("provisioner.fly", "provisioner.clock", "provisioner.errors", "provisioner.instance", "provisioner.ports"),
+        (
+            "provisioner.fly",
+            "provisioner.clock",
+            "provisioner.errors",
+            "provisioner.instance",
+            "provisioner.ports",
+            "provisioner.turns",
+        ),
     ),
     "the Postgres adapter knows the domain and no other adapter": (
         "provisioner/store",
@@ -86,6 +93,7 @@ LAWS = {
             "provisioner.reconciler",
             "provisioner.spares",
             "provisioner.subscriptions",
+            "provisioner.turns",
             "sql",
         ),
     ),

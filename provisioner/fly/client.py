@@ -16,6 +16,7 @@ from provisioner.fly.settings import FlySettings
 from provisioner.fly.wire import Wire
 from provisioner.instance import Guest, MachineId
 from provisioner.ports import Cloud, Machine, MachineSpec, MachineState, Volume, VolumeSource
+from provisioner.turns import Turns
 
 _POOL: Final = httpx.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=30)
 _ASLEEP: Final = (MachineState.SUSPENDED, MachineState.SUSPENDING)
@@ -28,19 +29,23 @@ class FlyClient:
     ValueError means a bug of ours: an app or id that cannot be one. For one event loop; concurrent calls are fine.
     """
 
-    def __init__(self, http: httpx.AsyncClient, settings: FlySettings, clock: Clock) -> None:
-        """`http` stays the caller's to close."""
+    def __init__(
+        self, http: httpx.AsyncClient, settings: FlySettings, clock: Clock, turns: Turns | None = None
+    ) -> None:
+        """`http` stays the caller's to close. `turns` are shared with other replicas; None: there is no other."""
         self._settings, self._clock = settings, clock
-        self._wire = Wire(http, settings, clock)
+        self._wire = Wire(http, settings, clock, turns)
         self._newborns = Newborns(clock)
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: FlySettings, clock: Clock | None = None) -> AsyncIterator[Self]:
+    async def open(
+        cls, settings: FlySettings, clock: Clock | None = None, turns: Turns | None = None
+    ) -> AsyncIterator[Self]:
         """A client with connections of its own, closed at the end."""
         # trust_env: proxies named in the environment must neither see the token nor stand before a local Fly.
         async with httpx.AsyncClient(limits=_POOL, trust_env=False) as http:
-            yield cls(http, settings, clock or SystemClock())
+            yield cls(http, settings, clock or SystemClock(), turns)
 
     @property
     def condition(self) -> Condition:

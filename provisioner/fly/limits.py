@@ -1,7 +1,7 @@
 """Whose turn it is: Fly allows so many requests of each action on each Machine or app, and we keep to that.
 
-The buckets are this process's own. Where several replicas share an app they may together still meet a 429; then
-`pause` makes everybody here who wants the same thing wait.
+The buckets are this process's own. Where several replicas share an app, `provisioner.turns` come on top. Should there
+be a 429 all the same, `pause` makes everybody here who wants the same thing wait.
 """
 
 import math

@@ -21,6 +21,9 @@ class FlySettings:
     org_slug: str = "personal"
     """The organisation that owns every app we make."""
 
+    shared_app: str = ""
+    """The app that all replicas make Machines in: calls about it take their turns together, where there are Turns."""
+
     connect_timeout: timedelta = timedelta(seconds=5)
     """Nothing was sent when it runs out, so every call is repeated."""
 

@@ -22,8 +22,9 @@ from provisioner.errors import (
 from provisioner.fly.breaker import Breaker, Condition
 from provisioner.fly.calls import Call
 from provisioner.fly.faults import fault
-from provisioner.fly.limits import Limits
+from provisioner.fly.limits import ALLOWANCES, USUAL, Limits
 from provisioner.fly.settings import FlySettings
+from provisioner.turns import Turns
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -38,8 +39,11 @@ _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeou
 class Wire:
     """Sends calls over an `http` client that somebody else opens and closes. Concurrent calls are fine."""
 
-    def __init__(self, http: httpx.AsyncClient, settings: FlySettings, clock: Clock) -> None:
-        self._http, self._settings, self._clock = http, settings, clock
+    def __init__(
+        self, http: httpx.AsyncClient, settings: FlySettings, clock: Clock, turns: Turns | None = None
+    ) -> None:
+        """`turns` are shared with other replicas; None: there is no other."""
+        self._http, self._settings, self._clock, self._turns = http, settings, clock, turns
         self._limits = Limits(clock)
         self.breaker = Breaker()
 
@@ -55,12 +59,14 @@ class Wire:
         for attempt in count(1):
             self._leave_alone(call, self.breaker.rest(self._clock.monotonic()))
             await self._limits.admit(call.action, budget, deadline=patience)
+            await self._take_turn(call, budget, patience)
             try:
                 self._leave_alone(call, self.breaker.admit(self._clock.monotonic()))
                 return await self._watched(call, attempt)
             except RateLimited as error:
                 pause = self._pause(attempt) if error.retry_after is None else error.retry_after
                 self._limits.pause(call.action, budget, pause)
+                await self._pause_all(call, budget, pause)
                 if attempt >= tries or self._clock.monotonic() + pause > patience:
                     raise
             except CloudUnreachable:
@@ -73,6 +79,38 @@ class Wire:
                     raise
                 await self._clock.sleep(self._pause(attempt))
         raise AssertionError("unreachable")
+
+    async def _take_turn(self, call: Call[T], budget: str, patience: float) -> None:
+        """Wait for a turn among all replicas, where Fly counts them together. Raises RateLimited if it is too far away.
+
+        Calls about one Machine, or about an app of one user, come from the one replica that works on it: no turn.
+        """
+        if self._turns is None or budget not in ("", self._settings.shared_app):
+            return
+        allowance = ALLOWANCES.get(call.action, USUAL)
+        per_second = allowance.per_second
+        try:
+            wait = await self._turns.take(call.action, budget, per_second=per_second, burst=allowance.burst - 1)
+            if self._clock.monotonic() + wait > patience:
+                await self._turns.give_back(call.action, budget, per_second=per_second)
+        except Exception as away:  # a database that is away must not stop the calls: Fly's 429 is the last word
+            log.warning("turn_not_taken", action=call.action, error=type(away).__name__)
+            return
+        if self._clock.monotonic() + wait > patience:
+            self._limits.unused(call.action, budget)
+            raise RateLimited(f"{call.action}: our turn among all replicas is too far away", retry_after=wait)
+        if wait:
+            await self._clock.sleep(wait)
+
+    async def _pause_all(self, call: Call[T], budget: str, seconds: float) -> None:
+        """Fly said 429 about something that all replicas use: none of them asks it for a while."""
+        if self._turns is None or budget not in ("", self._settings.shared_app):
+            return
+        allowance = ALLOWANCES.get(call.action, USUAL)
+        with suppress(Exception):  # as above
+            await self._turns.pause(
+                call.action, budget, seconds, per_second=allowance.per_second, burst=allowance.burst - 1
+            )
 
     def _leave_alone(self, call: Call[T], rest: float) -> None:
         """Raises while nothing is to be asked of Fly, for `rest` seconds more."""
