@@ -17,6 +17,7 @@ from gateway.account.csrf import FormTokens
 from gateway.account.deeds import Deeds
 from gateway.account.door import AccountDoor
 from gateway.account.eraser import Eraser
+from gateway.account.machine import MyMachine
 from gateway.account.origin import AccountHost
 from gateway.account.visitors import Visitors
 from gateway.activity import Activity
@@ -33,6 +34,7 @@ from gateway.listen import bind, url_of
 from gateway.lobby import Lobby
 from gateway.observe import Metrics
 from gateway.pages.account import AccountPages
+from gateway.pages.machine import MachinePages
 from gateway.pages.plans import cards
 from gateway.pages.render import Keeping, Pages
 from gateway.places import Places, Room
@@ -177,7 +179,15 @@ async def running(
             visitors=Visitors(room.visits, clock),
             forms=FormTokens(settings.gateway_master_keys),
             pages=AccountPages(pages),
-            machine=lobby.machine,
+            machine=MyMachine(
+                look=lobby.machine,
+                keeper=None,
+                lifecycle=lifecycle,
+                book=Book(pool, queries("account")),
+                plans=adapters.plans,
+                clock=clock,
+            ),
+            machine_pages=MachinePages(pages),
             app_url=settings.public_url,
             keeps_login=not room.supabase.may_delete,
         )

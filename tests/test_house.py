@@ -60,6 +60,7 @@ LAWS = {
             "provisioner.errors",
             "provisioner.instance",
             "provisioner.lifecycle",
+            "provisioner.plans",
         ),
     ),
     "pages show what they are handed": (

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gateway.account.diary import Entry
 from gateway.session.records import in_words
-from provisioner.instance import UserId
+from provisioner.instance import State, UserId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,17 @@ class Book:
         async with in_words():
             row = await self._sql.everything(self._pool, user_id=user_id)
         return {subject: None if text is None else json.loads(text) for subject, text in row.items()}
+
+    async def life(self, user_id: UserId, *, since: datetime) -> list[Entry]:
+        """Every step of their machine's life since then, oldest first."""
+        async with in_words():
+            return [_entry(row) async for row in self._sql.life_since(self._pool, user_id=user_id, since=since)]
+
+    async def wakes(self, user_id: UserId, *, limit: int) -> list[Entry]:
+        """The steps around their last wakes, oldest first; enough for `limit` of them."""
+        async with in_words():
+            # A wake is two rows; a third for those who came back within the grace.
+            return [_entry(row) async for row in self._sql.last_wakes(self._pool, user_id=user_id, most=3 * limit)]
 
     async def note(self, action: str, user_id: UserId, *, now: datetime, detail: Mapping[str, object]) -> None:
         """An audit row of what the user did."""
@@ -63,3 +75,16 @@ class Book:
         """Forget the rest, and write the receipt."""
         async with in_words():
             await self._sql.finish_deletion(self._pool, user_id=user_id, detail=json.dumps(dict(detail)), now=now)
+
+
+def _entry(row: Any) -> Entry:
+    detail = json.loads(row["detail"])
+    return Entry(
+        at=row["at"],
+        action=row["action"],
+        actor=row["actor"],
+        from_state=None if row["from_state"] is None else State(row["from_state"]),
+        to_state=State(row["to_state"]),
+        path=str(detail.get("path", "")),
+        steps=detail.get("steps") or {},
+    )

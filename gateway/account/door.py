@@ -11,20 +11,27 @@ from aiohttp import web
 from gateway.account.csrf import FIELD, FormTokens
 from gateway.account.deeds import DAYS, Deeds, NotConfirmed, NotFresh
 from gateway.account.forms import BadForm, one, read_form
+from gateway.account.machine import MyMachine
 from gateway.account.origin import AccountHost, check_fetch
 from gateway.account.visitors import Visitors
 from gateway.errors import NoSuchPage, of_page
-from gateway.pages.account import AccountPages, Frame, ago, machine_words
-from gateway.pages.view import InstanceView
+from gateway.pages.account import AccountPages, Frame
+from gateway.pages.machine import MachinePages
 from gateway.session.cookie import clear_cookie
 from gateway.session.identity import Identity, NotSameOrigin, NotSignedIn
 from gateway.session.origin import check_origin
 from gateway.session.personal import TooManyTokens
 from gateway.session.sessions import Sessions
 from gateway.session.signin import CLEAR_SITE_DATA, SignIn
-from provisioner.instance import UserId
+from provisioner.errors import Moved, ProvisionerError
 
 SAID: Final[Mapping[str, str]] = {
+    "restarting": "It has stopped and is being started anew. This page follows it.",
+    "not-restarted": "It could not be restarted just now. Please try again in a minute.",
+    "busy": "Something else is being done with it right now. Please try again in a moment.",
+    "kept": "It stays awake, however quiet it is.",
+    "may-sleep": "It may go to sleep again when it is quiet.",
+    "no-choice": "Nothing was changed: choose for how long.",
     "ended": "That session is signed out.",
     "revoked": "That token opens nothing any more.",
     "gone": "It had ended already.",
@@ -54,13 +61,13 @@ class AccountDoor:
         visitors: Visitors,
         forms: FormTokens,
         pages: AccountPages,
-        machine: Callable[[UserId], Awaitable[InstanceView | None]],
+        machine: MyMachine,
+        machine_pages: MachinePages,
         app_url: str,
         keeps_login: bool,
     ) -> None:
-        """`machine` tells how a user's machine is, None if there is none; asking never wakes it."""
         self._host, self._sessions, self._deeds, self._visitors = host, sessions, deeds, visitors
-        self._forms, self._pages, self._machine = forms, pages, machine
+        self._forms, self._pages, self._machine, self._machine_pages = forms, pages, machine, machine_pages
         self._app_url, self._keeps_login = app_url, keeps_login
         self._signin = signin
         self._open: dict[tuple[str, str], Anybody] = {
@@ -70,12 +77,15 @@ class AccountDoor:
         }
         self._pages_of: dict[str, Reading] = {
             "/": self._overview,
+            "/plan": self._plan,
             "/sessions": self._list_sessions,
             "/tokens": self._list_tokens,
             "/visits": self._list_visits,
             "/data": self._data,
         }
         self._deeds_at: dict[str, Deed] = {
+            "/restart": self._restart,
+            "/keep-awake": self._keep_awake,
             "/sessions/end": self._end_session,
             "/sessions/end-all": self._end_all,
             "/tokens/new": self._new_token,
@@ -112,7 +122,7 @@ class AccountDoor:
         who = await self._who(request)
         try:
             form = await read_form(request)
-            if not self._forms.fits(one(form, FIELD), who.session):
+            if who.session is None or not self._forms.fits(one(form, FIELD), who.session):
                 raise NotSameOrigin("the form was made for somebody else")
             if path == "/auth/logout":
                 return await self._signin.logout(request)
@@ -131,13 +141,44 @@ class AccountDoor:
 
     def _frame(self, who: Identity, said: str | None = None) -> Frame:
         """`said` is a key of SAID, as a redirect of ours carries it; anything else says nothing."""
-        csrf = self._forms.of(who.session)
+        csrf = self._forms.of(who.session or b"")
         return Frame(email=who.email, csrf=csrf, app_url=self._app_url, said=SAID.get(said or ""))
 
     async def _overview(self, request: web.BaseRequest, who: Identity) -> web.StreamResponse:
-        view = await self._machine(who.user_id)
-        since = None if view is None else ago(view.since, self._deeds.clock.now())
-        return of_page(self._pages.overview(self._frame(who, _said(request)), machine=machine_words(view), since=since))
+        report = await self._machine.report(who)
+        return of_page(
+            self._machine_pages.overview(
+                self._frame(who, _said(request)),
+                machine=report.machine,
+                month=report.month,
+                wakes=report.wakes,
+                moments=report.moments,
+                plan=report.plan,
+            )
+        )
+
+    async def _plan(self, request: web.BaseRequest, who: Identity) -> web.StreamResponse:
+        month = await self._machine.month(who, await self._machine.look(who.user_id))
+        mine, plans = self._machine.plan_cards(who)
+        return of_page(self._machine_pages.plan(self._frame(who), mine=mine, plans=plans, month=month))
+
+    async def _restart(self, who: Identity, form: Form) -> web.StreamResponse:
+        try:
+            await self._machine.restart(who)
+        except Moved:
+            return _go("/?said=busy")
+        except ProvisionerError as fault:
+            log.warning("restart_failed", user_id=str(who.user_id), error=f"{type(fault).__name__}: {fault}")
+            return _go("/?said=not-restarted")
+        return _go("/?said=restarting")
+
+    async def _keep_awake(self, who: Identity, form: Form) -> web.StreamResponse:
+        try:
+            hours = int(one(form, "hours"))
+            holds = await self._machine.keep_awake(who, hours)
+        except ValueError:
+            return _go("/?said=no-choice")
+        return _go("/?said=" + ("busy" if holds is None else "kept" if hours else "may-sleep"))
 
     async def _list_sessions(self, request: web.BaseRequest, who: Identity) -> web.StreamResponse:
         return of_page(self._pages.sessions(self._frame(who, _said(request)), rows=await self._deeds.session_rows(who)))

@@ -7,23 +7,21 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from gateway.pages.render import Page, Pages
-from gateway.pages.view import InstanceView
-from gateway.pages.words import heading
 from provisioner.instance import State
 
 STATE_WORDS: Final = {
     State.ACTIVE: "on",
     State.DRAINING: "on",
     State.SUSPENDING: "going to sleep",
-    State.SUSPENDED: "asleep; it wakes when you open it",
+    State.SUSPENDED: "asleep",
     State.STOPPING: "going to sleep",
-    State.STOPPED: "switched off; it starts when you open it",
+    State.STOPPED: "switched off",
     State.WAKING: "waking up",
     State.PROVISIONING: "being made",
-    State.FAILED: "could not be made yet; we keep trying",
+    State.FAILED: "not made yet",
     State.DELETING: "being deleted",
 }
-NO_MACHINE: Final = "not made yet; it is made when you open it"
+NO_MACHINE: Final = "not made yet"
 STRICTER: Final = MappingProxyType(
     {
         # Under no-referrer a browser sends `Origin: null` with a form, and every form here asks where it comes from.
@@ -85,10 +83,6 @@ class AccountPages:
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
 
-    def overview(self, frame: Frame, *, machine: str, since: str | None) -> Page:
-        """`/`: how my machine is."""
-        return self._page("overview", frame, here="/", machine=machine, since=since)
-
     def sessions(self, frame: Frame, *, rows: Sequence[SessionRow]) -> Page:
         """`/sessions`: where I am signed in."""
         return self._page("sessions", frame, here="/sessions", rows=rows)
@@ -116,11 +110,6 @@ class AccountPages:
 
     def _page(self, name: str, frame: Frame, status: int = 200, **given: Any) -> Page:
         return self._pages.still(f"account/{name}.html", status, STRICTER, frame=frame, **given)
-
-
-def machine_words(view: InstanceView | None) -> str:
-    """How a machine is, in the middle of a sentence."""
-    return NO_MACHINE if view is None else STATE_WORDS.get(view.state, heading(view))
 
 
 def ago(then: datetime, now: datetime) -> str:

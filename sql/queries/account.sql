@@ -85,3 +85,20 @@ select :now, 'eraser', 'account_deleted', user_id, (:detail::text)::jsonb from d
 -- The row last: see ask_deletion.
 where (select count(*) from sessions) + (select count(*) from tokens) + (select count(*) from signups)
   + (select count(*) from visits) + (select count(*) from doors) >= 0;
+
+-- name: life_since(user_id, since)
+-- Every step of their machine's life since then, oldest first.
+select at, action, actor, from_state, to_state, detail::text as detail
+from gateway.audit_log
+where user_id = :user_id and to_state is not null and at >= :since
+order by id;
+
+-- name: last_wakes(user_id, most)
+-- The steps around their last wakes, oldest first: each wake is a beginning and an end.
+select * from (
+  select id, at, action, actor, from_state, to_state, detail::text as detail
+  from gateway.audit_log
+  where user_id = :user_id and to_state in ('provisioning', 'waking', 'active')
+  order by id desc limit :most
+) as latest
+order by id;

@@ -85,7 +85,7 @@ async def test_nothing_on_the_public_host_can_delete_export_or_mint(dev: System,
 
 async def test_the_pages_are_strict_about_who_frames_opens_and_reads_them(her: AccountVisitor) -> None:
     """No script, no frame, no window handle, no type guessing, nothing kept in a cache."""
-    for path in ("/", "/sessions", "/tokens", "/data", "/goodbye"):
+    for path in ("/", "/plan", "/sessions", "/tokens", "/data", "/goodbye"):
         headers = (await her.http.get(path)).headers
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
@@ -99,7 +99,17 @@ async def test_the_pages_are_strict_about_who_frames_opens_and_reads_them(her: A
         assert headers["Cache-Control"] == "no-store"
 
 
-FORMS = ("/sessions/end", "/sessions/end-all", "/tokens/new", "/tokens/end", "/export", "/delete", "/auth/logout")
+FORMS = (
+    "/restart",
+    "/keep-awake",
+    "/sessions/end",
+    "/sessions/end-all",
+    "/tokens/new",
+    "/tokens/end",
+    "/export",
+    "/delete",
+    "/auth/logout",
+)
 
 
 @pytest.mark.parametrize("path", FORMS)
@@ -107,7 +117,7 @@ async def test_a_form_that_our_own_page_did_not_show_does_nothing(
     dev: System, her: AccountVisitor, ada: Visitor, path: str
 ) -> None:
     """Each of the two checks alone refuses: where it comes from, and the token that only my own page has."""
-    fields = {"csrf": await her.csrf(), "confirm": ada.email, "name": "x", "days": "90", "scope": "app"}
+    fields = {"csrf": await her.csrf(), "hours": "1", "confirm": ada.email, "name": "x", "days": "90", "scope": "app"}
     before = await _audit(dev, ada)
     for headers in (
         {"Origin": dev.public},

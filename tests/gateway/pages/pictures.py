@@ -10,6 +10,7 @@ from playwright.async_api import async_playwright
 from gateway.pages.render import Page
 from gateway.pages.view import InstanceView
 from provisioner.instance import State
+from tests.gateway.pages import account_scenes
 from tests.gateway.pages.stage import Stage, staged, view
 from tests.parts.browser import find_chromium
 
@@ -64,6 +65,7 @@ def scenes(stage: Stage) -> dict[str, Page | InstanceView]:
             retry_url=None,
             diagnostic_id=None,
         ),
+        **account_scenes.scenes(pages),
     }
 
 

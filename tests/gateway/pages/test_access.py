@@ -20,6 +20,15 @@ SCENES = (
     "waiting-queued",
     "waiting-failed",
     "failure",
+    "privacy",
+    "in-line",
+    "account",
+    "account-asleep",
+    "account-plan",
+    "account-sessions",
+    "account-tokens",
+    "account-data",
+    "account-entrance",
 )
 
 AUDIT = """() => {
@@ -54,11 +63,14 @@ AUDIT = """() => {
   const ids = [...document.querySelectorAll("[id]")].map(node => node.id);
   if (new Set(ids).size !== ids.length) found.push("an id is used twice");
   for (const svg of document.querySelectorAll("svg"))
-    if (!svg.closest("[aria-hidden=true]")) found.push(`unlabelled picture: ${say(svg)}`);
-  for (const node of document.querySelectorAll("a, button, summary, input, progress, [role=alert], section")) {
+    if (!svg.closest("[aria-hidden=true]") && !svg.getAttribute("aria-label")) found.push(`unlabelled: ${say(svg)}`);
+  for (const node of document.querySelectorAll(
+    "a, button, summary, input:not([type=hidden]), select, progress, [role=alert], section")) {
     if (!seen(node)) continue;
     const by = document.getElementById(node.getAttribute("aria-labelledby"));
-    const name = node.getAttribute("aria-label") || (by && by.textContent) || node.textContent;
+    const label = node.labels && node.labels[0];
+    const name = node.getAttribute("aria-label") || (by && by.textContent) || (label && label.textContent)
+      || (node.matches("input, select") ? "" : node.textContent);
     if (!name.trim()) found.push(`no name: ${say(node)}`);
     if (!["A", "BUTTON", "SUMMARY"].includes(node.tagName)) continue;
     const box = node.getBoundingClientRect();
@@ -105,7 +117,8 @@ async def test_everybody_can_read_and_use_the_page(
 async def test_the_keyboard_reaches_everything_in_reading_order(tab: Page, stage: Stage, name: str) -> None:
     await open_scene(tab, stage, name)
     wanted = await tab.evaluate(
-        "[...document.querySelectorAll('a, button, summary')].filter(node => node.checkVisibility()).length"
+        "[...document.querySelectorAll('a, button, summary, input:not([type=hidden]), select')]"
+        ".filter(node => node.checkVisibility()).length"
     )
     stops = []
     for _ in range(wanted):

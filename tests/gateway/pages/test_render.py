@@ -13,6 +13,7 @@ from gateway.pages.render import Page, Pages, PlanCard, memory, seconds
 from gateway.pages.view import STEP_NAMES, InstanceView
 from gateway.pages.words import STEP_WORDS
 from provisioner.instance import State
+from tests.gateway.pages import account_scenes
 from tests.gateway.pages.stage import ready, view
 
 EVIL = "</script><script>alert(1)</script><!--'\"&"
@@ -53,6 +54,14 @@ def inline(page: Page, element: str) -> list[str]:
 
 def test_a_page_fits_into_15_kb(page: Page) -> None:
     assert len(gzip.compress(page.body)) <= 15_000
+
+
+@pytest.mark.parametrize("name", sorted(account_scenes.scenes(Pages(plans=PLANS))))
+def test_an_account_page_fits_too_and_runs_no_script(pages: Pages, name: str) -> None:
+    page = account_scenes.scenes(pages)[name]
+    assert len(gzip.compress(page.body)) <= 15_000
+    assert "<script" not in page.body.decode()
+    assert "script-src" not in directives(page)
 
 
 def test_text_from_outside_stays_text(page: Page) -> None:
