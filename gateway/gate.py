@@ -22,6 +22,7 @@ from provisioner.clock import Clock
 from provisioner.instance import Endpoint, Instance, State, UserId
 from provisioner.lifecycle import Lifecycle, Visitor
 from provisioner.parts import Parts
+from provisioner.progress import Progress
 
 log = structlog.get_logger(__name__)
 
@@ -97,13 +98,15 @@ class Gate:
         if identity.operator is not None and await self._directory.find(identity.user_id) is None:
             raise NothingToVisit(f"{visitor.user_id} has no Instance")
         doubt = fault_of(request) is not None  # the fast lane's try was the first, and failed
+        timing = b""
         for left in reversed(range(TRIES - doubt)):
             instance = None if doubt else self._directory.ready(identity.user_id)
             if instance is None:
-                instance = await self._hold(visitor, kind, began, doubt=doubt, body_bytes=self._kept(request))
+                kept = self._kept(request)
+                instance, timing = await self._hold(visitor, kind, began, doubt=doubt, body_bytes=kept)
             passage = self._kept_passage(identity, instance, client=client, host=request.host, bearer=bearer)
             try:
-                return await self._relay.relay(request, passage)
+                return await self._relay.relay(request, passage, added=timing)
             except UpstreamError as fault:
                 self.failed(passage, identity.user_id, fault)
                 if fault.sent or not left:
@@ -129,19 +132,23 @@ class Gate:
         most = self._settings.read_ahead
         return min(most, request.content_length or most) if request.body_exists else 0
 
-    async def _hold(self, visitor: Visitor, kind: Kind, began: float, *, doubt: bool, body_bytes: int) -> Instance:
+    async def _hold(
+        self, visitor: Visitor, kind: Kind, began: float, *, doubt: bool, body_bytes: int
+    ) -> tuple[Instance, bytes]:
+        """The Instance, ready, and what the wake took that this request waited for, as a line for its answer."""
         found = await self._directory.find(visitor.user_id)
         if found is not None and not doubt and self._directory.ready(visitor.user_id) is found:
-            return found
+            return found, b""
         within = self._settings.hold_s
         if kind is Kind.NAVIGATION:
             # A person: a wake is worth waiting for on a blank page, the making of a Machine is not.
             made = found is not None and found.state not in (State.PROVISIONING, State.FAILED)
             within = self._settings.hold_navigation_s if made else self._settings.hold_first_visit_s
         with self._places.take(visitor.user_id, body_bytes=body_bytes):
+            progress = self._lifecycle.begin(visitor, doubt=doubt).progress
             instance = await self._lifecycle.ensure_ready(visitor, deadline=began + within, doubt=doubt)
         self._directory.learn(instance)
-        return instance
+        return instance, server_timing(progress)
 
     def passage(self, identity: Identity, instance: Instance, *, client: str, host: str, bearer: bool) -> Passage:
         """The way to their Machine for requests of one client to one host. To be made anew every PASSAGE_FRESH_S."""
@@ -202,3 +209,11 @@ class Gate:
             made = self._parts.keys.assertion(instance, now=self._clock.now(), operator=operator)
             kept = self._assertions[key] = made.encode()
         return kept
+
+
+def server_timing(progress: Progress) -> bytes:
+    """What each step of a wake took, as browsers show it beside a request; nothing if no Machine had to come up."""
+    took = progress.took()
+    if not took.get(progress.machine):
+        return b""
+    return b"Server-Timing: " + ", ".join(f"wake-{name};dur={s * 1000:.0f}" for name, s in took.items()).encode()

@@ -30,6 +30,8 @@ class Terms(Protocol):
     """The client waits for `100 Continue`; cleared once it got one."""
     keep_alive: bool
     """The client's connection may live on; cleared where the answer's framing forbids it."""
+    added: bytes
+    """A line of ours for the answer's head, without its CRLF; empty: none."""
 
 
 class Answering(ABC):
@@ -163,6 +165,8 @@ class Answering(ABC):
                 lines.append(b"Transfer-Encoding: chunked")
             else:  # nothing but the end of the connection can tell such a client the end of the body
                 terms.keep_alive = False
+        if terms.added:
+            lines.append(terms.added)
         if not terms.keep_alive:
             lines.append(b"Connection: close")
         elif not terms.http11:

@@ -29,8 +29,8 @@ class Asked:
     """One request's head, and what it says about how it may be answered."""
 
     __slots__ = (
-        "_block", "authorization", "cookie", "expects", "fault", "fields", "head", "head_only", "host", "http11",
-        "keep_alive", "length", "method", "plain", "shown", "target", "upgrade",
+        "_block", "added", "authorization", "cookie", "expects", "fault", "fields", "head", "head_only", "host",
+        "http11", "keep_alive", "length", "method", "plain", "shown", "target", "upgrade",
     )  # fmt: skip
 
     def __init__(self, head: bytes, method: bytes, target: bytes, block: Block, *, http11: bool = True) -> None:
@@ -58,6 +58,8 @@ class Asked:
         self.keep_alive = block.keep_alive
         self.plain = block.plain and self.upgrade == block.upgrading and method in _KNOWN
         """Nothing about it is unusual: origin-form, HTTP/1.1, a common method, no Expect, nothing nominated."""
+        self.added = b""
+        """A line of ours for the head of the answer, without its CRLF."""
         self.fault: UpstreamError | None = None
         """What another lane met with when it tried to have this request answered."""
 

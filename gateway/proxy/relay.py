@@ -24,8 +24,10 @@ __all__ = ["Passage", "Relay", "Relayed", "fault_of"]
 class Relay(Engine):
     """Carries requests to Machines and answers back, HTTP and WebSocket alike."""
 
-    async def relay(self, request: web.BaseRequest, passage: Passage) -> web.StreamResponse:
+    async def relay(self, request: web.BaseRequest, passage: Passage, *, added: bytes = b"") -> web.StreamResponse:
         """Answer `request` with what the Machine says; returns when the exchange (or WebSocket) is over.
+
+        `added` is a line of ours for the answer's head, without its CRLF.
 
         The answer is written straight to the client. If the client leaves, or the handler is cancelled, the
         Machine's side ends too. An answer that breaks off ends the client's connection.
@@ -39,6 +41,7 @@ class Relay(Engine):
             return Relayed()
         if asked.fault is not None and asked.fault.sent:
             raise asked.fault  # it has been sent once
+        asked.added = added
         if self.limits.max_body_bytes is not None and asked.length > self.limits.max_body_bytes:
             raise BodyTooLarge(f"the body has {asked.length} bytes")
         exchange = Exchange(front, client, asked, passage, self.limits, self.clock)
