@@ -1,4 +1,7 @@
-"""Pictures of every page: `python -m tests.gateway.pages.pictures FOLDER`."""
+"""Pictures of every page: `python -m tests.gateway.pages.pictures FOLDER [PART OF A NAME]`.
+
+Those in the documents are made anew by `python -m tests.gateway.pages.pictures docs/pictures --shown`.
+"""
 
 import asyncio
 import sys
@@ -15,6 +18,23 @@ from tests.gateway.pages.stage import Stage, staged, view
 from tests.parts.browser import find_chromium
 
 WIDTHS = {390: 844, 1280: 800}
+SHOWN = {
+    "landing-1280-light",
+    "landing-390-dark",
+    "loading-1280-light",
+    "loading-390-dark",
+    "loading-slow-390-dark",
+    "waiting-failed-390-light",
+    "in-line-390-dark",
+    "account-1280-light",
+    "account-390-dark",
+    "account-plan-1280-dark",
+    "account-sessions-390-light",
+    "account-tokens-390-dark",
+    "account-data-390-light",
+    "failure-390-dark",
+}
+"""What the documents show."""
 
 
 def scenes(stage: Stage) -> dict[str, Page | InstanceView]:
@@ -74,18 +94,23 @@ def path_of(scene: str) -> str:
     return "/welcome/waiting" if scene.startswith("waiting") else "/"
 
 
+def wanted(name: str, only: str) -> bool:
+    """Whether the picture `name` is asked for: by a part of its name, or as one that the documents show."""
+    return name in SHOWN if only == "--shown" else only in name
+
+
 async def take(folder: Path, only: str) -> None:
-    """Write `<name>-<width>-<scheme>.png` into `folder` for each scene whose name contains `only`."""
+    """Write `<name>-<width>-<scheme>.png` into `folder` for each that is `wanted`."""
     async with staged() as stage, async_playwright() as playwright:
         chromium = await playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
         for name, scene in scenes(stage).items():
-            if only not in name:
-                continue
             stage.page = scene if isinstance(scene, Page) else None
             if isinstance(scene, InstanceView):
                 stage.view = scene
             for width, height in WIDTHS.items():
                 for scheme in ("light", "dark"):
+                    if not wanted(f"{name}-{width}-{scheme}", only):
+                        continue
                     context = await chromium.new_context(
                         viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=1
                     )
