@@ -181,7 +181,7 @@ async def running(
             pages=AccountPages(pages),
             machine=MyMachine(
                 look=lobby.machine,
-                keeper=None,
+                keeper=back.awake,
                 lifecycle=lifecycle,
                 book=Book(pool, queries("account")),
                 plans=adapters.plans,

@@ -61,6 +61,7 @@ LAWS = {
             "provisioner.instance",
             "provisioner.lifecycle",
             "provisioner.plans",
+            "provisioner.timeline",
         ),
     ),
     "pages show what they are handed": (

@@ -18,6 +18,7 @@ from provisioner.clock import Clock
 from provisioner.instance import State, UserId
 from provisioner.lifecycle import Lifecycle, Visitor
 from provisioner.plans import Plans
+from provisioner.timeline import Moment, Outlook, Story
 
 BY: Final = {"visit": "a visit", "silence": "a visit that got no answer", "queue": "the queue, which tried again"}
 SHOWN: Final = 10
@@ -34,45 +35,8 @@ ASLEEP: Final = frozenset({State.SUSPENDED, State.STOPPED})
 KINDS: Final = {"provision": "Made", "resume": "Woke", "start": "Started", "pool": "Made", "claim": "Made"}
 
 
-class Moment(Protocol):
-    """One thing that happened, in a sentence for anybody; `kind` is one word."""
-
-    @property
-    def at(self) -> datetime: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def text(self) -> str: ...
-
-
-class Outlook(Protocol):
-    """What comes next if nothing happens."""
-
-    @property
-    def state(self) -> State: ...
-    @property
-    def sleeps_at(self) -> datetime | None: ...
-    @property
-    def stops_at(self) -> datetime | None: ...
-    @property
-    def kept_awake_by(self) -> str | None: ...
-    @property
-    def keep_awake_until(self) -> datetime | None: ...
-    @property
-    def may_extend_until(self) -> datetime: ...
-
-
-class Story(Protocol):
-    """`moments`: newest first."""
-
-    @property
-    def moments(self) -> Sequence[Moment]: ...
-    @property
-    def outlook(self) -> Outlook: ...
-
-
 class Keeper(Protocol):
-    """Who decides when machines sleep, as far as users may know and have a say."""
+    """`provisioner.awake`, as far as it is needed here."""
 
     async def extend(self, user_id: UserId, until: datetime, *, actor: str) -> datetime | None: ...
     async def story(self, user_id: UserId, *, limit: int = 50) -> Story | None: ...
@@ -95,8 +59,7 @@ class MyMachine:
 
     look: Callable[[UserId], Awaitable[InstanceView | None]]
     """How a machine is, None if there is none; never wakes it."""
-    keeper: Keeper | None
-    """None where nobody has a say: then there is no story to tell either."""
+    keeper: Keeper
     lifecycle: Lifecycle
     book: Book
     plans: Plans
@@ -106,7 +69,7 @@ class MyMachine:
         """All about the machine of `who`."""
         now, plan = self.clock.now(), self.plans.of(who.user_id)
         view = await self.look(who.user_id)
-        story = None if self.keeper is None else await self.keeper.story(who.user_id, limit=SHOWN)
+        story = await self.keeper.story(who.user_id, limit=SHOWN)
         return Report(
             machine=sheet(
                 view,
@@ -144,8 +107,6 @@ class MyMachine:
         """
         if hours not in (0, *KEEP_AWAKE):
             raise ValueError("no choice of ours")
-        if self.keeper is None:
-            return None
         return await self.keeper.extend(who.user_id, self.clock.now() + timedelta(hours=hours), actor=str(who.user_id))
 
 
@@ -208,7 +169,7 @@ def by_whom(actor: str) -> str:
 
 def moment_row(moment: Moment, now: datetime) -> MomentRow:
     """One moment in words; of what lasts, how long it did."""
-    return MomentRow(when=ago(moment.at, now), kind=str(moment.kind), text=moment.text)
+    return MomentRow(when=ago(moment.at, now), kind=moment.kind.value, text=moment.text)
 
 
 def awake_month(days: Sequence[timedelta], since: datetime) -> AwakeMonth:

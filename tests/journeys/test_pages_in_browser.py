@@ -132,7 +132,7 @@ async def test_from_the_waiting_list_i_arrive_by_myself_once_i_am_let_in(
     assert not log.errors
 
 
-async def test_at_my_account_i_restart_my_machine_revoke_a_session_and_leave_for_good(
+async def test_at_my_account_i_keep_it_awake_restart_it_revoke_a_session_and_leave_for_good(
     browser: Browser, tab: Page, system: System, counter: Operator
 ) -> None:
     """All with the mouse, and each page tells what is so now."""
@@ -145,6 +145,14 @@ async def test_at_my_account_i_restart_my_machine_revoke_a_session_and_leave_for
     await expect(heading).to_have_text("Your machine is on.")
     log = PageLog.of(mine, account)
     await expect(mine.locator(".wakes li").first).to_contain_text("Made in")
+    await expect(mine.locator(".story li").first).to_contain_text("Made")
+
+    await mine.get_by_label("Keep it awake for").select_option("1")
+    await mine.get_by_role("button", name="Keep awake").click()
+    await expect(mine.get_by_text("You asked to keep it awake; that ends in")).to_be_visible()
+    await mine.get_by_role("button", name="Let it sleep").click()
+    await expect(mine.get_by_role("status")).to_contain_text("may go to sleep again")
+    await expect(mine.get_by_text("You asked to keep it awake")).to_be_hidden()
 
     before = (await counter.show(email))["state_since"]
     await mine.get_by_role("button", name="Restart").click()

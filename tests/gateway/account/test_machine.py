@@ -1,6 +1,6 @@
 """How a machine is, in words that its owner reads."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,19 +11,21 @@ from gateway.pages.account import STATE_WORDS
 from gateway.pages.plans import duration
 from gateway.pages.view import InstanceView
 from provisioner.instance import State
+from provisioner.timeline import Outlook
 
 NOW = datetime(2026, 3, 5, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-@dataclass(frozen=True)
-class Outlook:
-    state: State = State.ACTIVE
-    sleeps_at: datetime | None = None
-    stops_at: datetime | None = None
-    kept_awake_by: str | None = None
-    keep_awake_until: datetime | None = None
-    may_extend_until: datetime = NOW + 12 * HOUR
+QUIET = Outlook(
+    state=State.ACTIVE,
+    sleeps_at=None,
+    stops_at=None,
+    kept_awake_by=None,
+    keep_awake_until=None,
+    may_extend_until=NOW + 12 * HOUR,
+    flapping=None,
+)
 
 
 def seen(state: State) -> InstanceView:
@@ -33,18 +35,18 @@ def seen(state: State) -> InstanceView:
 @pytest.mark.parametrize(
     ("outlook", "words"),
     [
-        (Outlook(sleeps_at=NOW + timedelta(minutes=14)), "It goes to sleep in 14 minutes if nobody uses it."),
-        (Outlook(sleeps_at=NOW), "Nobody uses it: it goes to sleep within a minute."),
+        (replace(QUIET, sleeps_at=NOW + timedelta(minutes=14)), "It goes to sleep in 14 minutes if nobody uses it."),
+        (replace(QUIET, sleeps_at=NOW), "Nobody uses it: it goes to sleep within a minute."),
         (
-            Outlook(sleeps_at=NOW - HOUR, kept_awake_by="a running agent"),
+            replace(QUIET, sleeps_at=NOW - HOUR, kept_awake_by="a running agent"),
             "It would be asleep by now, but it is kept awake by a running agent.",
         ),
         (
-            Outlook(state=State.SUSPENDED, stops_at=NOW + 48 * HOUR),
+            replace(QUIET, state=State.SUSPENDED, stops_at=NOW + 48 * HOUR),
             "It wakes when you open it, where it stopped; that is given up in 2 days.",
         ),
-        (Outlook(state=State.STOPPED), "It starts when you open it."),
-        (Outlook(state=State.WAKING), None),
+        (replace(QUIET, state=State.STOPPED), "It starts when you open it."),
+        (replace(QUIET, state=State.WAKING), None),
     ],
 )
 def test_what_comes_next_and_why(outlook: Outlook, words: str | None) -> None:
@@ -54,7 +56,7 @@ def test_what_comes_next_and_why(outlook: Outlook, words: str | None) -> None:
 def test_every_state_has_words_and_only_what_helps_may_be_pressed() -> None:
     """A machine that is being made cannot be restarted; one that sleeps cannot be kept awake."""
     assert set(STATE_WORDS) == set(State)
-    told = {state: sheet(seen(state), Outlook(state=state), now=NOW) for state in State}
+    told = {state: sheet(seen(state), replace(QUIET, state=state), now=NOW) for state in State}
     assert {s for s, t in told.items() if t.may_restart} == {State.ACTIVE, State.SUSPENDED, State.STOPPED}
     assert {s for s, t in told.items() if t.hours} == {State.ACTIVE, State.DRAINING}
     assert told[State.FAILED].outlook == "No room."
@@ -64,7 +66,7 @@ def test_every_state_has_words_and_only_what_helps_may_be_pressed() -> None:
 
 
 def test_a_plan_bounds_for_how_long_it_may_be_kept_awake() -> None:
-    outlook = Outlook(may_extend_until=NOW + 5 * HOUR)
+    outlook = replace(QUIET, may_extend_until=NOW + 5 * HOUR)
     assert sheet(seen(State.ACTIVE), outlook, now=NOW).hours == [1, 4]
     assert sheet(seen(State.ACTIVE), replace(outlook, keep_awake_until=NOW + HOUR), now=NOW).kept == "in 1 hour"
     assert sheet(seen(State.ACTIVE), None, now=NOW).hours == []
