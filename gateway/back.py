@@ -23,6 +23,7 @@ from provisioner.parts import LifecycleSettings, Parts, Traffic
 from provisioner.plan import Patience
 from provisioner.plans import Plans
 from provisioner.pool import Pool
+from provisioner.ports import Store
 from provisioner.probe import GuardProbe
 from provisioner.queue import QueueDesk, Retrier
 from provisioner.reconciler import Reap, Reconciler, ReconcileSettings
@@ -153,17 +154,17 @@ async def back_of_house(
             SightingTable(adapters.pool, clock),
             _reconcile(settings),
             prices=adapters.offer.prices,
-            spoken_for=partial(_spoken_for, adapters.spares),
+            spoken_for=partial(_spoken_for, adapters.spares, adapters.store),
         )
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "sweeper": sweeper.run,
+            "reconciler": reconciler.run,
             "queue": Retrier(parts, lifecycle).run,
             "pool": pool.run,
             "plans": partial(follow, adapters.subscriptions, adapters.plans, clock),
         }
         if parts.settings.isolation is Isolation.MACHINE:
             loops["app"] = partial(_ensure_app, adapters.cloud, settings, clock)
-            loops["reconciler"] = reconciler.run
         yield Back(
             parts=parts,
             lifecycle=lifecycle,
@@ -227,11 +228,12 @@ def _pool(settings: Settings) -> PoolSettings:
     )
 
 
-async def _spoken_for(spares: Spares) -> frozenset[str]:
-    """What spares of the pool are made of, and what they will be called."""
+async def _spoken_for(spares: Spares, store: Store) -> frozenset[str]:
+    """What spares of the pool are made of and will be called, and disks that are kept for a while."""
     found = await spares.all_spares()
+    kept = {volume.volume_id for volume in await store.kept_volumes()}
     ids = {str(each.id) for each in found} | {each.machine_id for each in found} | {each.volume_id for each in found}
-    return frozenset(each for each in ids if each is not None)
+    return frozenset(each for each in ids if each is not None) | kept
 
 
 def _reconcile(settings: Settings) -> ReconcileSettings:

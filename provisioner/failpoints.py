@@ -21,7 +21,7 @@ Reach = Callable[[str], None]
 LOOKS: Final = frozenset(
     # Calls that change nothing: dying around one is dying after the act before it. Whatever is not named is an act.
     {
-        *("volumes", "machine", "machines", "wait", "latest_snapshot", "kept_volumes"),
+        *("apps", "volumes", "machine", "machines", "wait", "latest_snapshot", "kept_volumes"),
         *("find", "page", "quiet", "asleep", "unfinished", "waiting", "due", "queued", "usual"),
         *("all_spares", "arrivals"),
     }

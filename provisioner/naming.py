@@ -56,6 +56,16 @@ def network_name(instance_id: UUID) -> str:
     return f"jarvis-{instance_id.hex}"
 
 
+def instance_of(app: str, network: str) -> UUID | None:
+    """The Instance that an app was made for, if name and network both say so; None for anybody else's app."""
+    try:
+        instance_id = UUID(network.removeprefix("jarvis-"))
+    except ValueError:
+        return None
+    ours = network == network_name(instance_id) and app.endswith(f"-{instance_id.hex[:6]}")
+    return instance_id if ours else None
+
+
 def volume_name(user_id: UserId) -> str:
     """Names of volumes need not be unique at Fly; this one lets a lost answer be found again (30 chars at most)."""
     return f"jarvis_{short_hash(user_id)}"

@@ -100,6 +100,9 @@ class Cloud(Protocol):
         Raises NameTaken if it is in another network or another organisation: then it is not ours.
         """
 
+    async def apps(self) -> Mapping[str, str]:
+        """The networks of all apps of our organisation, by their names. Needs a token of the whole organisation."""
+
     async def assign_address(self, app: str, *, network: str) -> str:
         """The app's Flycast address, assigned now or found. It is reached from `network`, "" being the default one."""
 

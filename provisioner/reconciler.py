@@ -14,9 +14,9 @@ from uuid import UUID
 
 import structlog
 
-from provisioner import prices
+from provisioner import naming, prices
 from provisioner.errors import CloudError, Moved, ProvisionerError
-from provisioner.instance import Instance, MachineId, State, UserId
+from provisioner.instance import Instance, Isolation, MachineId, State, UserId
 from provisioner.lifecycle import Lifecycle
 from provisioner.parts import Parts
 from provisioner.ports import MachineState
@@ -94,7 +94,10 @@ SpokenFor = Callable[[], Awaitable[Collection[str]]]
 
 
 class Reconciler:
-    """For the app that holds Machines of many. Any number of replicas may run it: a round is taken by one."""
+    """For the app that holds Machines of many, or with isolation APP for the apps that hold one user each.
+
+    Any number of replicas may run it: a round is taken by one.
+    """
 
     def __init__(
         self,
@@ -130,9 +133,16 @@ class Reconciler:
 
     async def round(self) -> Sequence[Finding]:
         """Compare once, and do what is due."""
-        app, settings = self._parts.settings.app_name, self._settings
-        sightings = await self._look()
-        found = await self._record.see(app, [(each, self._cost(each)) for each in sightings])
+        if self._parts.settings.isolation is Isolation.APP:
+            return await self._act(await self._look_at_apps())
+        app = self._parts.settings.app_name
+        return await self._act(await self._see(app, await self._look()))
+
+    async def _see(self, app: str, sightings: Sequence[Sighting]) -> Sequence[Finding]:
+        return await self._record.see(app, [(each, self._cost(each)) for each in sightings])
+
+    async def _act(self, found: Sequence[Finding]) -> Sequence[Finding]:
+        settings = self._settings
         for finding in found:
             if finding.times < TWICE:
                 continue
@@ -145,7 +155,7 @@ class Reconciler:
             except Moved as moved:
                 log.debug("reconcile_let_go", resource=finding.sighting.resource, because=str(moved))
             except (CloudError, ProvisionerError) as fault:
-                log.warning("reconcile_stumbled", app=app, error=str(fault))
+                log.warning("reconcile_stumbled", app=finding.sighting.app, error=str(fault))
         return found
 
     async def _look(self) -> list[Sighting]:
@@ -162,13 +172,48 @@ class Reconciler:
                     owners[machine.volume_id] = UUID(machine.metadata.get("instance", ""))
         await self._record.note_volumes(owners, **_tags(tags))
         proven = await self._record.proven_volumes([volume.id for volume in volumes], **_tags(tags))
+        records = Records(instances=await self._rows(), spoken_for=await self._spoken_for(), proven=proven)
+        return compare(app, machines, volumes, records)
+
+    async def _rows(self) -> dict[UUID, Instance]:
         instances: dict[UUID, Instance] = {}
         after: UserId | None = None
-        while page := await parts.store.page(after=after, limit=PAGE):
+        while page := await self._parts.store.page(after=after, limit=PAGE):
             instances |= {instance.id: instance for instance in page}
             after = page[-1].user_id
-        records = Records(instances=instances, spoken_for=await self._spoken_for(), proven=proven)
-        return compare(app, machines, volumes, records)
+        return instances
+
+    async def _look_at_apps(self) -> list[Finding]:
+        """Apps of single users whose Instance is on no record. Only those are looked into: a call each."""
+        lifecycle, cloud = self._parts.settings, self._parts.cloud
+        tags = {"gateway_env": lifecycle.env, "deployment": lifecycle.deployment}
+        listed = await cloud.apps()
+        instances, spoken_for = await self._rows(), await self._spoken_for()
+        found: list[Finding] = []
+        looked_at: set[str] = set()
+        for app, network in listed.items():
+            owner = naming.instance_of(app, network) if app.startswith(naming.app_prefix(lifecycle.env)) else None
+            if owner is None or owner in instances or str(owner) in spoken_for:
+                continue
+            looked_at.add(app)
+            machines, volumes = await cloud.machines(app, tags), await cloud.volumes(app)
+            mounted = {m.volume_id: owner for m in machines if m.volume_id and m.metadata["instance"] == str(owner)}
+            await self._record.note_volumes(mounted, **_tags(tags))
+            proven = await self._record.proven_volumes([volume.id for volume in volumes], **_tags(tags))
+            records = Records(instances=instances, spoken_for=spoken_for, proven=proven)
+            ours = any(m.metadata["instance"] == str(owner) for m in machines) or owner in proven.values()
+            sighting = Sighting(
+                resource=app,
+                what=What.ORPHAN_APP if ours else What.STRANGE_APP,
+                app=app,
+                size_gb=sum(volume.size_gb for volume in volumes),
+                detail={"network": network, "instance": str(owner)},
+            )
+            found += await self._see(app, [sighting, *compare(app, machines, (), records)])
+        for finding in await self._record.all_sightings():
+            if finding.sighting.app not in looked_at:
+                await self._see(finding.sighting.app, [])  # gone, or on record by now
+        return found
 
     def _cost(self, sighting: Sighting) -> float:
         """Dollars a month that it costs to leave it."""
@@ -240,10 +285,10 @@ class Reconciler:
                 await self._record.settle(sighting, "left alone: REAP is `report`")
             elif await self._still_nobodys_machine(sighting):
                 await self._destroy(sighting, finding)
-        elif sighting.what is What.ORPHAN_VOLUME:
+        elif sighting.what in (What.ORPHAN_VOLUME, What.ORPHAN_APP):
             if reap is not Reap.VOLUMES:
                 await self._record.settle(sighting, f"left alone: REAP is `{reap}`")
-            elif await self._still_nobodys_volume(sighting):
+            elif await self._still_nobodys_disk(sighting):
                 await self._destroy(sighting, finding)
         else:
             await self._record.settle(sighting, "left alone: not provably ours to touch")
@@ -252,7 +297,9 @@ class Reconciler:
         detail = {**sighting.detail, "resource": sighting.resource, "what": sighting.what.value, "times": finding.times}
         # Written down before it is done: a crash leaves a row too many, never a deed without one.
         await self._record.append_audit("reconciler", "reap", sighting.user_id, detail)
-        if sighting.what is What.ORPHAN_VOLUME:
+        if sighting.what is What.ORPHAN_APP:
+            await self._parts.cloud.delete_app(sighting.app, network=sighting.detail["network"])
+        elif sighting.what is What.ORPHAN_VOLUME:
             await self._parts.cloud.delete_volume(sighting.app, sighting.resource)
         else:
             await self._parts.cloud.destroy(sighting.app, MachineId(sighting.resource))
@@ -277,7 +324,10 @@ class Reconciler:
         instance = await parts.store.find(sighting.user_id)
         return instance is not None and instance.machine_id not in (None, machine.id)
 
-    async def _still_nobodys_volume(self, sighting: Sighting) -> bool:
+    async def _still_nobodys_disk(self, sighting: Sighting) -> bool:
+        if sighting.what is What.ORPHAN_APP:
+            owner = sighting.detail["instance"]
+            return owner not in await self._spoken_for() and not await self._record.knows_instance(UUID(owner))
         sightings = {(each.resource, each.what) for each in await self._look()}
         return (sighting.resource, sighting.what) in sightings
 

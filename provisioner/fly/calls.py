@@ -46,6 +46,18 @@ def get_app(app: str) -> Call[shape.AppSeen]:
     return Call(action="get_app", method="GET", path=_app(app), app=app, target=app, read=shape.app_of)
 
 
+def list_apps(org_slug: str) -> Call[dict[str, str]]:
+    return Call(
+        action="list_apps",
+        method="GET",
+        path="/v1/apps",
+        app="",
+        target=org_slug,
+        read=shape.apps_of,
+        params=[("org_slug", org_slug)],
+    )
+
+
 def create_app(app: str, org_slug: str, *, network: str | None = None) -> Call[None]:
     """`network` is settled here for ever; None is the organisation's default one."""
     _segment(app)

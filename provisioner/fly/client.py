@@ -65,6 +65,9 @@ class FlyClient:
     async def delete_app(self, app: str, *, network: str) -> None:
         await apps.delete_app(self._wire, self._clock, app, self._settings.org_slug, network=network)
 
+    async def apps(self) -> Mapping[str, str]:
+        return await self._wire.send(calls.list_apps(self._settings.org_slug))
+
     async def create_volume(
         self, app: str, *, name: str, region: str, size_gb: int, guest: Guest, source: VolumeSource | None = None
     ) -> Volume:

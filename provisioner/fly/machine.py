@@ -88,6 +88,12 @@ class AppSeen:
     network: str
 
 
+def apps_of(payload: object) -> dict[str, str]:
+    """Networks by the names of apps. Raises ValueError."""
+    listed = [_mapping(item) for item in _sequence(_mapping(payload).get("apps") or [])]
+    return {_required(fields, "name"): _text(fields, "network") for fields in listed}
+
+
 def app_of(payload: object) -> AppSeen:
     """Raises ValueError."""
     fields = _mapping(payload)

@@ -1,6 +1,7 @@
 """Fly beside the records: what drifted is mended, what is nobody's goes, and what is not provably ours stays."""
 
 from collections.abc import AsyncIterator, Collection
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from localcloud.database import Database
 from provisioner import naming
-from provisioner.instance import Instance, MachineId, State
+from provisioner.instance import Instance, Isolation, MachineId, State
 from provisioner.lifecycle import Visitor
 from provisioner.offer import shipped
 from provisioner.ports import Guest, Machine, MachineSpec, MachineState, Volume
@@ -178,6 +179,24 @@ async def test_orphans_go_after_two_sightings_and_nothing_of_others_does(back: B
 
 async def machines(back: Back) -> set[str | None]:
     return {each.id for each in await back.cloud.machines(APP, {})}
+
+
+async def test_an_app_that_nobody_has_on_record_goes_with_all_that_is_in_it(database: Database, tmp_path: Path) -> None:
+    """One app each: a user whose row is lost leaves no network, no Machine and no disk behind; others' apps stay."""
+    async with back_of_house(database, tmp_path, settings=replace(SETTINGS, isolation=Isolation.APP)) as back:
+        ada, ben = somebody("ada"), somebody("ben")
+        orphan, kept = await back.ready(ada), await back.ready(ben)
+        bare = naming.network_name(bare_id := uuid4())
+        await back.cloud.create_app(naming.app_name(SETTINGS.env, ada.user_id, bare_id), network=bare)
+        await lose_the_row(back, ada)
+        bold = reconciler(back)
+        for _ in range(3):
+            found = await bold.round()
+        assert [each.sighting.what for each in found] == [What.STRANGE_APP]  # empty: it may be anybody's
+        left = set(await back.cloud.apps())
+        assert orphan.app_name not in left
+        assert {APP, kept.app_name, naming.app_name(SETTINGS.env, ada.user_id, bare_id)} <= left
+        assert (await back.ready(ben)).machine_id == kept.machine_id
 
 
 @pytest.mark.parametrize("reap", [Reap.REPORT, Reap.MACHINES])
