@@ -282,7 +282,9 @@ class Settings(BaseSettings):
         default=400, ge=31, description="Days after which rows of the audit log go. The chain of hashes stays whole."
     )
     step_times_keep_days: float = Field(
-        default=90, gt=0, description="Days after which it is forgotten how long somebody's wake took."
+        default=90,
+        gt=0,
+        description="Days after which it is forgotten how long somebody's wake took, and what kept them awake.",
     )
 
     signup_mode: Literal["open", "invite", "allow-list", "paid"] = Field(

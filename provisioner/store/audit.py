@@ -57,6 +57,7 @@ async def last(pool: Any) -> int:
 async def prune(pool: Any, *, audit_before: datetime, step_times_before: datetime) -> int:
     """Drop what is older; how many audit rows went. The database refuses an `audit_before` of the last 30 days."""
     await _queries.prune_step_times(pool, older_than=step_times_before)
+    await queries("awake").prune_vigils(pool, older_than=step_times_before)
     gone = 0
     while bite := await _queries.prune_audit(pool, older_than=audit_before, most=PRUNED_AT_ONCE):
         gone += bite
