@@ -27,8 +27,9 @@ LOOKS: Final = frozenset(
     }
 )
 LOSSES: Final = frozenset(
-    # Acts that may be lost without harm, and happen at times of their own.
-    {"touch"}
+    # Acts that may be lost without harm and happen at times of their own, or at an operator's word: whoever gave it
+    # hears that it failed, and one statement leaves nothing half done.
+    {"touch", "try_again", "reschedule", "drop"}
 )
 
 ANYWHERE: Final = (Event.DELETE,)

@@ -79,6 +79,11 @@ class Desk:
         status, _ = await self.stage.call("POST", f"/_local/machines/{(await self.machine(person))['id']}/{verb}", body)
         return status
 
+    async def host(self, person: Person, status: str) -> None:
+        """Let the host of their Machine be `unreachable`, or `ok` again."""
+        machine = await self.machine(person)
+        await self.stage.call("PUT", f"/_local/machines/{machine['id']}/host", {"status": status})
+
     async def at_fly(self, person: Person, method: str, verb: str = "", **query: str) -> int:
         """Do something to their Machine through the API, behind the gateway's back."""
         machine = await self.machine(person)

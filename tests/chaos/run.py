@@ -115,6 +115,10 @@ async def close_books(stage: Stage) -> tuple[list[str], int]:
         ],
         apps=[Thing(id=app.id, name=app.name) for app in world.apps.values() if app.status != "deleting"],
         shared_app=SHARED_APP,
+        known_machines=await _named(stage, "select machine_id from gateway.spares"),
+        known_volumes=await _named(
+            stage, "select volume_id from gateway.spares union select volume_id from gateway.kept_volumes"
+        ),
     )
     found = ledger.complaints(books)
     try:
@@ -122,6 +126,10 @@ async def close_books(stage: Stage) -> tuple[list[str], int]:
     except Broken as broken:
         found.append(f"the chain of the audit log does not hold: {broken}")
     return found, len(books.audit)
+
+
+async def _named(stage: Stage, query: str) -> frozenset[str]:
+    return frozenset(row[0] for row in await stage.rows.fetch(query) if row[0])
 
 
 def bugs(log: str) -> list[str]:

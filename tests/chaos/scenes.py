@@ -115,6 +115,55 @@ async def never_launches(ada: Person, desk: Desk) -> None:
     await ada.visit()
 
 
+async def grows(ada: Person, desk: Desk) -> None:
+    """They pay for more: at the next sleep their Machine and its disk become larger."""
+    await ada.visit()
+    await ada.write("kept")
+    row = await desk.row(ada)
+    if row is not None:
+        await desk.stage.rows.execute(
+            "insert into public.user_subscriptions (user_id, plan, status) values ($1, 'pro', 'active')", row["user_id"]
+        )
+    await desk.act(ada, "stop", reaches="stopped")
+    await _finds_their_note(ada)
+
+
+async def no_room_beside_the_disk(ada: Person, desk: Desk) -> None:
+    """Their Machine is gone, and the host that has their disk takes no other: the disk moves."""
+    await ada.visit()
+    await ada.write("kept")
+    await desk.act(ada, "stop", reaches="stopped")
+    await desk.at_fly(ada, "DELETE", force="true")
+    _fault(desk, "create_machine", {"kind": "capacity", "scope": "volume_host"})
+    await _finds_their_note(ada)
+
+
+async def a_region_is_full(ada: Person, desk: Desk) -> None:
+    """There is room for their disk and none for their Machine: another region takes them."""
+    _fault(desk, "create_machine", {"kind": "capacity", "scope": "region"})
+    await ada.visit()
+
+
+async def a_host_is_away(ada: Person, desk: Desk) -> None:
+    """For a moment nobody reaches the host on which their Machine sleeps."""
+    await ada.visit()
+    await desk.act(ada, "stop", reaches="stopped")
+    await desk.host(ada, "unreachable")
+
+    async def comes_back() -> None:
+        await asyncio.sleep(1.5)
+        await desk.host(ada, "ok")
+
+    await asyncio.gather(ada.visit(), comes_back())
+
+
+async def a_spare_is_dead(ada: Person, desk: Desk) -> None:
+    """Where there is a pool, the Machine that was kept ready for them is gone: they get the next."""
+    for spare in await desk.stage.rows.fetch("select * from gateway.spares where state = 'ready'"):
+        await desk.stage.call("DELETE", f"/apps/{spare['app_name']}/machines/{spare['machine_id']}?force=true")
+    await ada.visit()
+
+
 async def leaves(ada: Person, desk: Desk) -> None:
     """The end of it all: nothing of theirs remains."""
     await ada.visit()
@@ -138,6 +187,11 @@ SCENES: Final[dict[str, Scene]] = {
         does_not_wake_at_first,
         boots_slowly,
         never_launches,
+        grows,
+        no_room_beside_the_disk,
+        a_region_is_full,
+        a_host_is_away,
+        a_spare_is_dead,
         leaves,
     )
 }

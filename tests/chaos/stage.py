@@ -18,8 +18,9 @@ from localcloud.fly.clock import SystemClock
 from tests.parts.local_fly import FlyCaller
 from tests.parts.system import LOOK_S, Replica, Served, served
 
-REPLICAS: Final = {"one": {"MACHINES_ISOLATION": "app"}, "two": {"MACHINES_ISOLATION": "machine"}}
-"""Both ways of keeping people apart, in one world: who comes first to which replica decides."""
+POOL: Final = {"POOL_MIN": "2", "POOL_MAX": "2"}
+REPLICAS: Final = {"one": {"MACHINES_ISOLATION": "app"}, "two": {"MACHINES_ISOLATION": "machine", **POOL}}
+"""Both ways of keeping people apart, with and without a pool, in one world: who comes first to which decides."""
 APP: Final = f"{shlex.quote(sys.executable)} -S {shlex.quote(str(Path(__file__).with_name('app.py')))}"
 LEASE_S: Final = 3.0
 """Short, or each death would cost a quarter of a minute."""
@@ -30,6 +31,7 @@ SETTINGS: Final = {
     "SUSPEND_AFTER_S": "4",
     "TOUCH_EVERY_S": "0.5",
     "RATE_LIMITS": "off",
+    "MACHINES_FALLBACK_REGIONS": "ams",
     "LOG_LEVEL": "info",
 }
 
