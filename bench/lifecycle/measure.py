@@ -2,17 +2,20 @@
 
 import asyncio
 import random
+import time
 from datetime import datetime
 from typing import Any, Final
 
 from bench.lifecycle.figures import Times
 from bench.lifecycle.people import People
-from bench.lifecycle.stage import Stage
+from bench.lifecycle.stage import BOOT_S, Stage
 from bench.processes import Failed
+from localcloud.fly.limits import DOCUMENTED, UNLIMITED
 from localcloud.fly.states import State
 
 VISITORS: Final = 350
 WITHIN_S: Final = 60.0
+CLAIMS: Final = 40
 WAKES: Final = 60
 CROWD: Final = 100
 _SEED: Final = 1
@@ -32,6 +35,28 @@ async def first_visits(stage: Stage, *, platform_s: float, number: int = VISITOR
                 return Failed(str(failure) or type(failure).__name__)
 
         return Times.of(await asyncio.gather(*(come(cookie) for cookie in cookies)), platform_s)
+
+
+async def pool_full(stage: Stage, spares: int) -> None:
+    """Return when so many spares wait. Fly is quick and without limits meanwhile: filling is not what is measured."""
+    stage.fly.limits.rates, stage.fly.latencies.start = UNLIMITED, 0.0
+    ready = "select count(*) from gateway.spares where state = 'ready'"
+    deadline = time.monotonic() + 5.0 * spares
+    while await stage.rows.fetchval(ready) < spares:
+        if time.monotonic() > deadline:
+            raise Failed(f"only {await stage.rows.fetchval(ready)} of {spares} spares are ready")
+        await asyncio.sleep(0.2)
+    stage.fly.limits.rates, stage.fly.latencies.start = DOCUMENTED, BOOT_S
+
+
+async def claims(stage: Stage, *, platform_s: float, number: int = CLAIMS) -> Times:
+    """First visits one after the other, each from the pool; what was added to `platform_s`."""
+    async with People(stage) as people:
+        took: list[float | Exception] = []
+        for cookie in await people.sign_in([f"claimer-{n}" for n in range(number)]):
+            took.append(await people.visit(cookie))
+            await asyncio.sleep(0.2)
+        return Times.of(took, platform_s)
 
 
 async def wakes(stage: Stage, *, number: int = WAKES) -> Times:

@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.lifecycle import measure
 from bench.lifecycle.figures import TITLES, Times, summary, table
 from bench.lifecycle.page import PAGE, shown
-from bench.lifecycle.stage import BOOT_S, staged
+from bench.lifecycle.stage import BOOT_S, RESUME_S, staged
 from bench.processes import Failed, cores
 
 
@@ -42,6 +42,14 @@ async def _measured(folder: Path, wanted: set[str]) -> dict[str, Times]:
     if "first_visit_app" in wanted:
         async with staged(folder / "first", core=core, isolation="app", settings={}) as stage:
             measured["first_visit_app"] = await measure.first_visits(stage, platform_s=BOOT_S)
+    pool = {"first_visit_pool": 360, "claim": 60}
+    for what, spares in pool.items():
+        if what in wanted:
+            sizes = {"POOL_MIN": str(spares), "POOL_MAX": str(spares)}
+            async with staged(folder / what, core=core, isolation="machine", settings=sizes) as stage:
+                await measure.pool_full(stage, spares)
+                take = measure.first_visits if what == "first_visit_pool" else measure.claims
+                measured[what] = await take(stage, platform_s=RESUME_S)
     for isolation in ("app", "machine"):
         if wanted & {f"wake_{isolation}", f"crowd_{isolation}"}:
             async with staged(folder / isolation, core=core, isolation=isolation, settings={}) as stage:

@@ -8,7 +8,7 @@ import asyncio
 import json
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from localcloud.fly.addresses import listen_on
@@ -28,6 +28,7 @@ class Thin:
         self._environment = environment
         self._loop = asyncio.get_running_loop()
         self._talks: set[_Talk] = set()
+        self._owned = "USER_ID" in environment  # what has no user yet is a spare, until it is claimed
         self.exited: asyncio.Future[int] = self._loop.create_future()
         self.expected = False
         self._loop.add_reader(self._socket, self._accept)
@@ -60,6 +61,18 @@ class Thin:
     def kill(self) -> None:
         self._end(-signal.SIGKILL)
 
+    def answer(self, target: bytes) -> object:
+        """What a request for `target` is told."""
+        machine_id = self._environment["FLY_MACHINE_ID"]
+        if target == b"/_guard/claim":
+            self._owned = True
+        if target == b"/_guard/health":
+            status = "ready" if self._owned else "unclaimed"
+            return {"status": status, "app": status, "boot_id": machine_id, "machine_id": machine_id}
+        if target == b"/_guard/busy":
+            return {"busy": False}
+        return {"email": self._environment.get("USER_EMAIL"), "machine": machine_id}
+
     def _end(self, code: int) -> None:
         if self.exited.done():
             return
@@ -75,7 +88,7 @@ class Thin:
         except BlockingIOError:
             return
         connection.setblocking(False)
-        talking = self._loop.connect_accepted_socket(lambda: _Talk(self._environment, self._talks), connection)
+        talking = self._loop.connect_accepted_socket(lambda: _Talk(self.answer, self._talks), connection)
         task = self._loop.create_task(talking)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # the peer may have left
 
@@ -85,8 +98,8 @@ class _Talk(asyncio.Protocol):
 
     transport: asyncio.Transport
 
-    def __init__(self, environment: Mapping[str, str], talks: "set[_Talk]") -> None:
-        self._environment, self._talks, self._heard = environment, talks, b""
+    def __init__(self, answer: Callable[[bytes], object], talks: "set[_Talk]") -> None:
+        self._answer, self._talks, self._heard = answer, talks, b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101
@@ -110,11 +123,3 @@ class _Talk(asyncio.Protocol):
             self.transport.write(
                 b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
             )
-
-    def _answer(self, target: bytes) -> object:
-        machine_id = self._environment["FLY_MACHINE_ID"]
-        if target == b"/_guard/health":
-            return {"status": "ready", "app": "ready", "boot_id": machine_id, "machine_id": machine_id}
-        if target == b"/_guard/busy":
-            return {"busy": False}
-        return {"email": self._environment.get("USER_EMAIL"), "machine": machine_id}

@@ -5,19 +5,41 @@ import asyncio
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from bench.lifecycle.page import PAGE, shown
+from gateway.failpoints import every_point
 from tests.chaos.report import written
 from tests.chaos.run import Plan, Result, run
+from tests.chaos.stage import POOL
 from tests.chaos.troubles import TROUBLES
 from tests.parts.postgres import postgres_server
 
+SPARES: Final = "spares."
+WITH_SPARES: Final = ("none", "429", "lost answer after success", "gateways killed")
+"""Trouble that strikes once more where a pool is kept."""
+
 
 async def chaos(plan: Plan, folder: Path) -> Result:
-    async with postgres_server() as server, server.fresh() as database:
-        return await run(plan, folder, database)
+    """Two worlds, one without a pool and one with; in the second die those who come by the pool's own points."""
+    points = every_point() if plan.points is None else plan.points
+    ours = [point for point in points if point.startswith(SPARES)]
+    wave = [f for f in WITH_SPARES if f in plan.troubles] if ours else []
+    async with postgres_server() as server:
+        async with server.fresh() as database:
+            rest = [point for point in points if point not in ours]
+            result = await run(replace(plan, points=rest), folder / "direct", database)
+        if ours:
+            async with server.fresh() as database:
+                with_pool = replace(plan, points=ours, troubles=wave)
+                spares = await run(with_pool, folder / "pool", database, **POOL)
+            for outcome in spares.waves:
+                outcome.name += ", with a pool"
+            result.add(spares)
+    return result
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from tests.chaos.stage import Stage
 from tests.parts.system import LOOK_S
 
 GONE: Final = ("destroyed", "destroying")
+SPARES_WITHIN_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,16 @@ class Desk:
         """Let the host of their Machine be `unreachable`, or `ok` again."""
         machine = await self.machine(person)
         await self.stage.call("PUT", f"/_local/machines/{machine['id']}/host", {"status": status})
+
+    async def spares(self) -> list[dict[str, Any]]:
+        """Machines that are kept ready, as soon as there are some; none if no pool is kept here."""
+        deadline = time.monotonic() + SPARES_WITHIN_S
+        while await self.stage.rows.fetchval("select exists (select from gateway.spares)"):
+            rows = await self.stage.rows.fetch("select * from gateway.spares where state = 'ready'")
+            if rows or time.monotonic() > deadline:
+                return [dict(row) for row in rows]
+            await asyncio.sleep(LOOK_S)
+        return []
 
     async def at_fly(self, person: Person, method: str, verb: str = "", **query: str) -> int:
         """Do something to their Machine through the API, behind the gateway's back."""

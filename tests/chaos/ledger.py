@@ -5,6 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from provisioner.instance import State
+
+STATES: Final = frozenset(str(state) for state in State)
 RESTING: Final = {"active", "suspended", "stopped"}
 """Where a row may be when nobody works any more. All other states have somebody who brings them to an end."""
 
@@ -32,6 +35,7 @@ class Books:
     known_volumes: frozenset[str] = field(default_factory=frozenset)
     """Volumes that the database names elsewhere than in an Instance: kept ones, spares'."""
     known_machines: frozenset[str] = field(default_factory=frozenset)
+    known_apps: frozenset[str] = field(default_factory=frozenset)
 
 
 def complaints(books: Books) -> list[str]:
@@ -67,7 +71,7 @@ def _orphans(books: Books) -> Iterator[str]:
     yield from (f"orphan Machine {m.id} {m.name}" for m in books.machines if m.id not in named)
     kept = {row["volume_id"] for row in books.rows} | books.known_volumes
     yield from (f"orphan volume {v.id} {v.name}" for v in books.volumes if v.id not in kept)
-    apps = {row["app_name"] for row in books.rows} | {books.shared_app}
+    apps = {row["app_name"] for row in books.rows} | {books.shared_app} | books.known_apps
     yield from (f"orphan app {app.name}" for app in books.apps if app.name not in apps)
 
 
@@ -76,7 +80,8 @@ def _audit(books: Books) -> Iterator[str]:
     now = {row["user_id"]: row["state"] for row in books.rows}
     stories: dict[Any, list[Mapping[str, Any]]] = defaultdict(list)
     for entry in books.audit:
-        if entry["user_id"] is not None and (entry["from_state"] or entry["to_state"]):
+        # A spare that somebody claimed has states of its own, with rows about the same user.
+        if entry["user_id"] is not None and {entry["from_state"], entry["to_state"]} & STATES:
             stories[entry["user_id"]].append(entry)
     for user_id in now.keys() - stories.keys():
         yield f"{user_id}: no audit row at all"

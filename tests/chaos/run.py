@@ -54,6 +54,16 @@ class Result:
     deaths: int = 0
     took_s: float = 0.0
 
+    def add(self, other: "Result") -> None:
+        """What came of another world under the same seed."""
+        self.waves += other.waves
+        self.drills += other.drills
+        self.unreached += other.unreached
+        self.complaints += other.complaints
+        self.audit_rows += other.audit_rows
+        self.deaths += other.deaths
+        self.took_s += other.took_s
+
     @property
     def people(self) -> int:
         return sum(outcome.people for outcome in (*self.waves, *self.drills))
@@ -116,6 +126,7 @@ async def close_books(stage: Stage) -> tuple[list[str], int]:
         apps=[Thing(id=app.id, name=app.name) for app in world.apps.values() if app.status != "deleting"],
         shared_app=SHARED_APP,
         known_machines=await _named(stage, "select machine_id from gateway.spares"),
+        known_apps=await _named(stage, "select app_name from gateway.spares"),
         known_volumes=await _named(
             stage, "select volume_id from gateway.spares union select volume_id from gateway.kept_volumes"
         ),

@@ -159,7 +159,7 @@ async def a_host_is_away(ada: Person, desk: Desk) -> None:
 
 async def a_spare_is_dead(ada: Person, desk: Desk) -> None:
     """Where there is a pool, the Machine that was kept ready for them is gone: they get the next."""
-    for spare in await desk.stage.rows.fetch("select * from gateway.spares where state = 'ready'"):
+    for spare in await desk.spares():
         await desk.stage.call("DELETE", f"/apps/{spare['app_name']}/machines/{spare['machine_id']}?force=true")
     await ada.visit()
 

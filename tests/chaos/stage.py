@@ -18,9 +18,10 @@ from localcloud.fly.clock import SystemClock
 from tests.parts.local_fly import FlyCaller
 from tests.parts.system import LOOK_S, Replica, Served, served
 
+REPLICAS: Final = {"one": {"MACHINES_ISOLATION": "app"}, "two": {"MACHINES_ISOLATION": "machine"}}
+"""Both ways of keeping people apart, in one world: who comes first to which replica decides."""
 POOL: Final = {"POOL_MIN": "2", "POOL_MAX": "2"}
-REPLICAS: Final = {"one": {"MACHINES_ISOLATION": "app"}, "two": {"MACHINES_ISOLATION": "machine", **POOL}}
-"""Both ways of keeping people apart, with and without a pool, in one world: who comes first to which decides."""
+"""Settings of a world in which spares are kept: of the isolation of whichever replica keeps them."""
 APP: Final = f"{shlex.quote(sys.executable)} -S {shlex.quote(str(Path(__file__).with_name('app.py')))}"
 LEASE_S: Final = 3.0
 """Short, or each death would cost a quarter of a minute."""
@@ -110,6 +111,7 @@ class Stage:
 @asynccontextmanager
 async def staged(folder: Path, database: Database, *, seed: int, **settings: str) -> AsyncIterator[Stage]:
     """Everything up, replicas kept up until the block ends."""
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     points = Points(folder / "points")
     async with AsyncExitStack() as stack:
         cloud = await stack.enter_async_context(

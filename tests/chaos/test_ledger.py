@@ -79,3 +79,8 @@ def test_what_a_replica_calls_an_error_is_a_finding() -> None:
     )
     assert bugs(log) == ["bring_up_broke: TypeError: no"]
     assert bugs("") == []
+
+
+def test_a_spares_own_states_are_no_steps_of_the_instance() -> None:
+    spare = [entry(3, "ready", "claimed"), entry(4, "claimed", "doomed"), entry(5, "doomed", None)]
+    assert complaints(replace(GOOD, audit=[*AUDIT, *spare])) == []

@@ -30,10 +30,17 @@ async def ask(machine: dict[str, Any], path: str = "/_guard/health", **given: An
 
 
 async def test_it_answers_as_a_guard_with_an_app_does(call: FlyCaller) -> None:
-    machine = await call.machine(config={"env": {"USER_EMAIL": "ada@example.com"}})
+    machine = await call.machine(config={"env": {"USER_ID": "1", "USER_EMAIL": "ada@example.com"}})
     health = (await ask(machine)).json()
     assert (health["status"], health["machine_id"]) == ("ready", machine["id"])
     assert (await ask(machine, "/notes", method="POST", content=b"x" * 5000)).json()["email"] == "ada@example.com"
+
+
+async def test_one_without_a_user_is_a_spare_until_it_is_claimed(call: FlyCaller) -> None:
+    machine = await call.machine()
+    assert (await ask(machine)).json()["status"] == "unclaimed"
+    assert (await ask(machine, "/_guard/claim", method="POST")).status_code == 200
+    assert (await ask(machine)).json()["status"] == "ready"
 
 
 async def test_asleep_it_lets_them_wait_and_awake_it_answers(call: FlyCaller) -> None:

@@ -66,7 +66,7 @@ async def test_a_step_of_the_life_has_points_of_its_own() -> None:
 def test_every_act_of_our_ports_is_a_point() -> None:
     """What a new version asks of Fly or Postgres is a point too, unless somebody says that it changes nothing."""
     assert acts(Cloud) >= {"create_volume", "create_machine", "start", "suspend", "stop", "destroy", "delete_volume"}
-    assert acts(Store) >= {"create", "move", "record", "acquire", "release", "put_off", "drop", "remove"}
+    assert acts(Store) >= {"create", "move", "record", "acquire", "release", "put_off", "remove"}
     assert not acts(Store) & {"find", "touch", "changes"}
     names = list(points({"cloud": Cloud, "store": Store}))
     assert len(names) == len(set(names))
