@@ -17,8 +17,10 @@ from pydantic.fields import FieldInfo
 
 from gateway.observe import Metrics
 from gateway.settings import Settings
+from provisioner import images as rollout_life
 from provisioner import instance as life
 from provisioner import spares as spare_life
+from provisioner.images import ROLLOUT_STEPS, RolloutEvent, RolloutState
 from provisioner.instance import STEPS, Event, State
 from provisioner.plan import BY_MACHINE, GOALS, Goal
 from provisioner.spares import SPARE_STEPS, SpareEvent, SpareState
@@ -71,6 +73,17 @@ def spares_table() -> str:
     rows = [
         (f"`{state}`", f"`{event}`", f"`{after}`", why.get((state, event), ""))
         for (state, event), after in SPARE_STEPS.items()
+    ]
+    return table(("state", "event", "next state", "when"), rows)
+
+
+def rollouts_table() -> str:
+    """ROLLOUT_STEPS, a row each."""
+    remarked = remarks(rollout_life, r"\(_S\.(\w+), _E\.(\w+)\): _S\.\w+")
+    why = {(RolloutState[m[1]], RolloutEvent[m[2]]): remark for m, remark in remarked}
+    rows = [
+        (f"`{state}`", f"`{event}`", f"`{after}`", why.get((state, event), ""))
+        for (state, event), after in ROLLOUT_STEPS.items()
     ]
     return table(("state", "event", "next state", "when"), rows)
 
@@ -208,6 +221,7 @@ def metrics_table() -> str:
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "life-table": life_table,
     "spares-table": spares_table,
+    "rollouts-table": rollouts_table,
     "life-picture": life_picture,
     "plan-table": plan_table,
     "settings-table": settings_table,

@@ -16,6 +16,7 @@ from provisioner.clock import Clock
 from provisioner.fly.client import FlyClient
 from provisioner.fly.settings import FlySettings
 from provisioner.guard_keys import GuardKeys
+from provisioner.images import Images
 from provisioner.instance import Isolation
 from provisioner.lifecycle import Lifecycle, Outcome
 from provisioner.offer import BadOffer, Offer, read_offer, shipped
@@ -27,10 +28,12 @@ from provisioner.ports import Store
 from provisioner.probe import GuardProbe
 from provisioner.queue import QueueDesk, Retrier
 from provisioner.reconciler import Reap, Reconciler, ReconcileSettings
+from provisioner.rollout import Rollouts, follow_rollouts
 from provisioner.spares import PoolSettings, Spares
 from provisioner.store.database import connect
 from provisioner.store.plans import SubscriptionTable
 from provisioner.store.postgres import PostgresStore
+from provisioner.store.rollouts import RolloutTable
 from provisioner.store.sightings import SightingTable
 from provisioner.store.spares import SpareTable
 from provisioner.store.turns import TurnTable
@@ -55,6 +58,7 @@ class Adapters:
     probe: GuardProbe
     subscriptions: SubscriptionTable
     spares: SpareTable
+    rollouts: RolloutTable
     plans: Plans
     offer: Offer
 
@@ -69,6 +73,7 @@ class Back:
     pool: Pool
     awake: Awake
     reconciler: Reconciler
+    rollouts: Rollouts
     loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]]
 
 
@@ -92,6 +97,7 @@ async def adapters_of(settings: Settings, clock: Clock) -> AsyncIterator[Adapter
             probe=probe,
             subscriptions=subscriptions,
             spares=watch("spares", SpareTable(pool, clock)),
+            rollouts=watch("rollouts", RolloutTable(pool, clock, listen_dsn=dsn)),
             plans=plans,
             offer=offer,
         )
@@ -144,7 +150,10 @@ async def back_of_house(
         plans=adapters.plans,
         spares=adapters.spares,
         pool=_pool(settings),
+        images=Images(settings.golden_image),
+        rollouts=adapters.rollouts,
     )
+    parts.images.newest = await adapters.rollouts.newest_rollout()  # before anybody is answered
     pool = Pool(parts, adapters.spares, adapters.offer.prices, told=told_pool)
     async with Lifecycle(parts, told=told) as lifecycle:
         sweeper = Sweeper(parts, lifecycle, _sweep(settings), record=adapters.store)
@@ -156,11 +165,14 @@ async def back_of_house(
             prices=adapters.offer.prices,
             spoken_for=partial(_spoken_for, adapters.spares, adapters.store),
         )
+        rollouts = Rollouts(parts, lifecycle, adapters.rollouts)
         loops: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "sweeper": sweeper.run,
             "reconciler": reconciler.run,
             "queue": Retrier(parts, lifecycle).run,
             "pool": pool.run,
+            "rollouts": rollouts.run,
+            "images": partial(follow_rollouts, adapters.rollouts, parts.images, clock),
             "plans": partial(follow, adapters.subscriptions, adapters.plans, clock),
         }
         if parts.settings.isolation is Isolation.MACHINE:
@@ -172,6 +184,7 @@ async def back_of_house(
             pool=pool,
             reconciler=reconciler,
             awake=Awake(adapters.store, traffic, clock, adapters.plans.of),
+            rollouts=rollouts,
             loops=loops,
         )
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from provisioner.failpoints import points, watched
+from provisioner.images import RolloutStore
 from provisioner.ports import Cloud, Store
 from provisioner.spares import Spares
 
 Port = TypeVar("Port")
-PORTS: Final[dict[str, type]] = {"cloud": Cloud, "store": Store, "spares": Spares}
+PORTS: Final[dict[str, type]] = {"cloud": Cloud, "store": Store, "spares": Spares, "rollouts": RolloutStore}
 """Every port whose acts are points, by the name that their points begin with."""
 
 

@@ -8,7 +8,16 @@ import structlog
 from provisioner.backoff import backoff
 from provisioner.bringup import BringUp
 from provisioner.claim import settle
-from provisioner.errors import BeingDeleted, CloudError, NotReady, ProvisionerError, ProvisioningFailed
+from provisioner.errors import (
+    BeingDeleted,
+    CloudError,
+    NotReady,
+    ProvisionerError,
+    ProvisioningFailed,
+    Refused,
+    WrongState,
+)
+from provisioner.fit import fits
 from provisioner.instance import Event, Instance, State
 from provisioner.parts import Parts
 from provisioner.plan import overdue
@@ -16,6 +25,7 @@ from provisioner.ports import Lease
 from provisioner.probe import Health
 from provisioner.progress import WAKE, Progress
 from provisioner.putdown import quietly_stop
+from provisioner.refit import fit_of, refit
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +62,7 @@ class Arrival:
         if overdue(instance, self._parts.clock.now(), self._parts.settings.patience):
             instance = await self._past_its_deadline(instance)
         fell_silent = instance.state is State.ACTIVE
+        was_stopped = instance.state is State.STOPPED
         asleep = instance.state in (State.SUSPENDED, State.STOPPED, State.SUSPENDING)
         event = await self._entry(instance, force=force)
         if event is not None:
@@ -63,10 +74,13 @@ class Arrival:
             self._progress.become("start", WAKE)
         try:
             instance = await settle(self._parts, self._lease, instance, self._progress, actor=self._actor)
+            if was_stopped:  # it boots anyway, and nothing of it is lost: the moment for another size or image
+                instance = await self._fitted(instance)
             work = BringUp(self._parts, self._lease, self._progress, actor=self._actor, answered=fell_silent)
             instance = await work.run(instance, asleep=asleep)
         except (CloudError, NotReady) as fault:
             raise await self._give_up(fault) from fault
+        await self._tell_rollout(instance)
         await store.journal(instance.id, path=self._progress.path, steps=self._progress.took())
         return instance
 
@@ -80,6 +94,25 @@ class Arrival:
                 instance.user_id, State.WAKING, Event.FAIL, actor=self._actor, lease=self._lease, error=str(fault)
             )
         return instance
+
+    async def _fitted(self, instance: Instance) -> Instance:
+        """The Instance as it should be, changed before its start. If Fly will not, it starts as it is."""
+        fit = fit_of(self._parts, instance)
+        if fits(instance, fit):
+            return instance
+        try:
+            return await refit(self._parts, self._lease, instance, fit, actor=self._actor)
+        except CloudError as fault:
+            log.warning("not_refitted", user_id=str(instance.user_id), error=str(fault))
+            return instance
+
+    async def _tell_rollout(self, instance: Instance, *, error: str | None = None) -> None:
+        """How it came up, to the rollout that gave it its image, if one did."""
+        rollout = self._parts.images.watches(instance)
+        if rollout is not None:
+            if error is not None:
+                self._parts.images.failed(instance.user_id)
+            await self._parts.rollouts.rollout_outcome(rollout, instance, error=error)
 
     async def _entry(self, instance: Instance, *, force: bool) -> Event | None:
         """The event that begins a bring-up from this state; None where one was begun already."""
@@ -110,6 +143,8 @@ class Arrival:
         parts, user_id = self._parts, self._lease.user_id
         instance = await parts.store.find(user_id)
         if instance is not None and instance.state is State.WAKING:
+            if isinstance(fault, NotReady | Refused | WrongState):  # of others the image is innocent
+                await self._tell_rollout(instance, error=str(fault)[:500])
             await parts.store.move(
                 user_id, State.WAKING, Event.FAIL, actor=self._actor, lease=self._lease, error=str(fault)
             )

@@ -23,7 +23,7 @@ LOOKS: Final = frozenset(
     {
         *("apps", "volumes", "machine", "machines", "wait", "latest_snapshot", "kept_volumes"),
         *("find", "page", "quiet", "asleep", "unfinished", "waiting", "due", "queued", "usual"),
-        *("all_spares", "arrivals"),
+        *("all_spares", "arrivals", "newest_rollout", "rollout_tally", "rollout_idle", "rollout_unproven"),
     }
 )
 LOSSES: Final = frozenset(

@@ -149,3 +149,5 @@ class Instance:
     """The size of its Machine as we last made or changed it; None: not known."""
     volume_gb: int | None = None
     """The size of its volume; None: not known."""
+    former_image: str | None = None
+    """What its Machine ran before `image`; None: nothing else."""

@@ -19,6 +19,7 @@ from provisioner.instance import Event, Instance, Isolation, State, UserId
 from provisioner.parts import Parts
 from provisioner.progress import PROVISION, Progress
 from provisioner.putdown import Objection, PutDown, nothing_to_say
+from provisioner.refit import fit_of, refit
 from provisioner.tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -150,6 +151,19 @@ class Lifecycle:
         """
         return await self._sleep(user_id, State.STOPPED, actor=actor, grace=grace, why=why, still=still)
 
+    async def refit(self, user_id: UserId, *, actor: str) -> Instance:
+        """Change its STOPPED Machine if it does not fit plan or rollout; see `provisioner.fit`.
+
+        Raises Moved when it is not STOPPED or worked on by somebody else, CloudError when Fly fails.
+        """
+        if user_id in self._sleepers or user_id in self._jobs:
+            raise Moved(f"{user_id} is being worked on")
+        async with self._parts.working_on(user_id) as lease:
+            instance = await self._parts.store.find(user_id)
+            if lease is None or instance is None or instance.state is not State.STOPPED:
+                raise Moved(f"{user_id} is not at rest")
+            return await refit(self._parts, lease, instance, fit_of(self._parts, instance), actor=actor)
+
     async def destroy(self, user_id: UserId, *, actor: str) -> None:
         """End its Machine, its volume and its row. Idempotent. Raises Moved while another replica works on it."""
         await self._end_sleeper(user_id)
@@ -254,7 +268,7 @@ class Lifecycle:
             app_name=own_app if settings.isolation is Isolation.APP else settings.app_name,
             machine_name=naming.machine_name(settings.env, visitor.user_id),
             region=settings.region,
-            image=settings.image,
+            image=self._parts.images.base,
             actor=actor,
         )
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from provisioner.clock import Clock
 from provisioner.guard_keys import GuardKeys
+from provisioner.images import Images, RolloutStore
 from provisioner.instance import Endpoint, Instance, Isolation, UserId
 from provisioner.leases import keep
 from provisioner.naming import VOLUME_PATH
@@ -91,6 +92,9 @@ class Parts:
     spares: Spares | None = None
     """The pool; None: there is none, and every first visit makes a Machine."""
     pool: PoolSettings = field(default_factory=PoolSettings)
+    images: Images
+    """Which image everybody should run."""
+    rollouts: RolloutStore
 
     @property
     def model(self) -> Model:
@@ -99,7 +103,7 @@ class Parts:
         return Model(
             isolation=self.settings.isolation,
             region=self.settings.region,
-            image=self.settings.image,
+            image=self.images.base,
             guest=plan.guest,
             volume_gb=plan.volume_gb,
         )

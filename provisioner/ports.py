@@ -278,7 +278,6 @@ class Store(Protocol):
         region: str | None = None,
         guest: Guest | None = None,
         volume_gb: int | None = None,
-        image: str | None = None,
     ) -> Instance:
         """Write back ids as soon as they are known, and sizes; None leaves a column as it is. Raises Moved."""
 

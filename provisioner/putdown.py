@@ -8,16 +8,16 @@ import structlog
 
 from provisioner import naming
 from provisioner.errors import CloudError, NotThere, Refused, WrongState
-from provisioner.fit import Fit, fit_for, fits
+from provisioner.fit import fits
 from provisioner.instance import Event, Instance, Isolation, State
 from provisioner.making import Making
 from provisioner.parts import Parts
 from provisioner.plan import Act, plan
 from provisioner.ports import Lease, Machine, MachineState
+from provisioner.refit import AT_REST, fit_of, refit
 
 log = structlog.get_logger(__name__)
 
-AT_REST: Final = (MachineState.SUSPENDED, MachineState.STOPPED, MachineState.FAILED)
 LOOK_AGAIN_S: Final = 0.5
 
 
@@ -187,19 +187,16 @@ class PutDown:
             found += [machine] if machine is not None else []
         return found
 
-    def _fit(self, instance: Instance) -> Fit:
-        return fit_for(instance, self._parts.plans.of(instance.user_id), image=instance.image)
-
     def _fits(self, instance: Instance) -> bool:
-        return fits(instance, self._fit(instance))
+        return fits(instance, fit_of(self._parts, instance))
 
     async def _refit(self, instance: Instance) -> Instance:
         """Change what does not fit while the Machine is stopped. If Fly will not, it sleeps as it is: next time."""
-        fit = self._fit(instance)
+        fit = fit_of(self._parts, instance)
         if fits(instance, fit) and instance.guest is not None:
             return instance
         try:
-            return await refit(self._parts, self._lease, instance, fit)
+            return await refit(self._parts, self._lease, instance, fit, actor=self._actor)
         except CloudError as fault:
             log.warning("not_refitted", user_id=str(instance.user_id), error=str(fault))
             return instance
@@ -213,23 +210,6 @@ class PutDown:
         return await self._parts.store.move(
             instance.user_id, instance.state, event, actor=self._actor, lease=self._lease, detail=detail
         )
-
-
-async def refit(parts: Parts, lease: Lease, instance: Instance, fit: Fit) -> Instance:
-    """Give its Machine, which rests, the size and image of `fit`, and its volume room; recorded as each is done.
-
-    Repeatable after any failure. Raises CloudError, Moved.
-    """
-    if instance.volume_id is not None and (instance.volume_gb is None or instance.volume_gb < fit.volume_gb):
-        await parts.cloud.extend_volume(instance.app_name, instance.volume_id, fit.volume_gb)
-        instance = await parts.store.record(lease, volume_gb=fit.volume_gb)
-    if instance.machine_id is not None and (instance.guest, instance.image) != (fit.guest, fit.image):
-        machine = await parts.cloud.update(instance.app_name, instance.machine_id, image=fit.image, guest=fit.guest)
-        await parts.cloud.wait(instance.app_name, machine, AT_REST, timeout=parts.settings.sleep_within)
-        was = instance
-        instance = await parts.store.record(lease, guest=fit.guest, image=fit.image)
-        log.info("refitted", user_id=str(instance.user_id), guest=str(fit.guest), was=str(was.guest), image=fit.image)
-    return instance
 
 
 async def quietly_stop(parts: Parts, instance: Instance) -> None:

@@ -88,6 +88,7 @@ LAWS = {
             "provisioner.clock",
             "provisioner.errors",
             "provisioner.idle",
+            "provisioner.images",
             "provisioner.instance",
             "provisioner.operators",
             "provisioner.ports",

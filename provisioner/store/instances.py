@@ -102,7 +102,6 @@ class Instances(Tables):
         region: str | None = None,
         guest: Guest | None = None,
         volume_gb: int | None = None,
-        image: str | None = None,
     ) -> Instance:
         row = await _queries.record_ids(
             self._pool,
@@ -117,7 +116,6 @@ class Instances(Tables):
             region=region,
             guest=None if guest is None else str(guest),
             volume_gb=volume_gb,
-            image=image,
             now=self._clock.now(),
         )
         return _moved(row, lease.user_id, "the lease was lost")
@@ -269,4 +267,5 @@ def instance_of(row: Any) -> Instance:
         guest=None if row["guest"] is None else Guest.parse(row["guest"]),
         volume_gb=row["volume_gb"],
         host_down_since=row["host_down_since"],
+        former_image=row["former_image"],
     )

@@ -53,7 +53,7 @@ with held as materialized (
 )
 select * from moved;
 
--- name: record_ids(user_id, owner, fence, app_id, flycast_ip, volume_id, machine_id, private_ip, region, guest, volume_gb, image, now)^
+-- name: record_ids(user_id, owner, fence, app_id, flycast_ip, volume_id, machine_id, private_ip, region, guest, volume_gb, now)^
 -- Write back what Fly told, leaving as it is what is null. No row back: the lease was lost.
 -- What was made leaves an audit row: the log names every resource there ever was.
 with held as materialized (
@@ -69,8 +69,7 @@ with held as materialized (
       private_ip = coalesce(:private_ip, private_ip),
       region = coalesce(:region, region),
       guest = coalesce(:guest, guest),
-      volume_gb = coalesce(:volume_gb, volume_gb),
-      image = coalesce(:image, image)
+      volume_gb = coalesce(:volume_gb, volume_gb)
   where user_id = :user_id and exists (select from held)
   returning *
 ), audited as (

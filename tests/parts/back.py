@@ -19,6 +19,7 @@ from provisioner.clock import SystemClock
 from provisioner.fly.client import FlyClient
 from provisioner.fly.settings import FlySettings
 from provisioner.guard_keys import GuardKeys
+from provisioner.images import Images
 from provisioner.instance import Instance, UserId
 from provisioner.lifecycle import Lifecycle, Visitor
 from provisioner.parts import LifecycleSettings, Parts
@@ -26,6 +27,7 @@ from provisioner.probe import GuardProbe
 from provisioner.spares import PoolSettings
 from provisioner.store.database import connect
 from provisioner.store.postgres import PostgresStore
+from provisioner.store.rollouts import RolloutTable
 from provisioner.store.spares import SpareTable
 from tests.parts.local_fly import FlyCaller
 
@@ -159,6 +161,8 @@ async def _replica(
             replica=replica,
             spares=spares,
             pool=pool_settings,
+            images=Images(settings.image),
+            rollouts=RolloutTable(pool, clock, listen_dsn=database.dsn),
         )
         lifecycle = await stack.enter_async_context(Lifecycle(parts))
         yield Back(parts, lifecycle, store, cloud, fly, traffic, database, pool, spares)

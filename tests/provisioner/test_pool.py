@@ -14,6 +14,7 @@ import pytest
 from localcloud.database import Database
 from provisioner import naming
 from provisioner.claim import claim
+from provisioner.images import Images
 from provisioner.instance import Instance, Isolation, State
 from provisioner.offer import shipped
 from provisioner.pool import Pool
@@ -207,7 +208,7 @@ async def test_half_made_spares_of_a_dead_replica_are_buried(back: Back) -> None
 
 async def test_a_new_image_takes_the_place_of_the_old_one(back: Back) -> None:
     old = await filled(back)
-    newer = replace(back.parts, settings=replace(back.parts.settings, image="golden:newer"))
+    newer = replace(back.parts, images=Images("golden:newer"))
     pool = Pool(newer, back.spares, shipped().prices, told=lambda target, ready: None)
 
     async def cycled() -> bool:
