@@ -108,6 +108,19 @@ class TestDirectory:
 
 
 class TestActivity:
+    async def test_work_for_a_machine_is_a_reason_while_it_lasts_and_activity_at_both_ends(
+        self, store: PostgresStore
+    ) -> None:
+        """An LLM call that thinks for minutes keeps its Machine awake, though not a byte moves meanwhile."""
+        activity = Activity(store, ManualClock(), every_s=2)
+        assert activity.working(ADA) is None
+        with activity.work(ADA, "an LLM call"), activity.work(ADA, "another one"):
+            await activity.flush()
+            assert activity.working(ADA) == "another one"
+            assert activity.last(ADA) is None
+        assert activity.working(ADA) is None
+        assert activity.last(ADA) is not None
+
     async def test_hits_are_written_in_batches(self, store: PostgresStore) -> None:
         ada, clock = somebody(), ManualClock()
         await an_active(store, ada)
