@@ -17,6 +17,11 @@ select
   (select coalesce(jsonb_agg(to_jsonb(v) - array['ticket_hash', 'id_hash'] order by v.granted_at), '[]')
     from gateway.visits v where v.user_id = :user_id)::text as visits,
   (select to_jsonb(d) from gateway.closed_doors d where d.user_id = :user_id)::text as door_closed,
+  (select to_jsonb(k) from gateway.keep_awake k where k.user_id = :user_id)::text as keep_awake,
+  (select coalesce(jsonb_agg(to_jsonb(v) order by v.first_at), '[]')
+    from gateway.vigils v where v.user_id = :user_id)::text as vigils,
+  (select coalesce(jsonb_agg(to_jsonb(k) order by k.kept_at), '[]')
+    from gateway.kept_volumes k where k.user_id = :user_id)::text as kept_volumes,
   (select coalesce(jsonb_agg(to_jsonb(a) order by a.id), '[]') from gateway.audit_log a
     where a.user_id = :user_id)::text as audit;
 
