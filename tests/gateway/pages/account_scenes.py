@@ -1,6 +1,6 @@
 """Account pages as somebody sees them, for pictures and for the checks that everybody can use them."""
 
-from gateway.pages.account import AccountPages, Frame, SessionRow, TokenRow
+from gateway.pages.account import AccountPages, Frame, SessionRow, TokenRow, VisitRow
 from gateway.pages.charts import bars, strip
 from gateway.pages.machine import AwakeMonth, MachinePages, MachineSheet, MomentRow, WakeRow
 from gateway.pages.plans import PLANS
@@ -77,6 +77,11 @@ TOKENS = [
     )
 ]
 
+VISITS = [
+    VisitRow(id="v1", operator="eve", reason="You asked why a file was gone", when="2 minutes ago", live=True),
+    VisitRow(id="v2", operator="max", reason="The agent hung", when="3 days ago, for 4 minutes", live=False),
+]
+
 
 def scenes(pages: Pages) -> dict[str, Page]:
     """By name."""
@@ -100,6 +105,7 @@ def scenes(pages: Pages) -> dict[str, Page]:
         "account-tokens": account.tokens(
             FRAME, rows=TOKENS, new="jv_pat_abcdefghijkl_" + "x" * 43, days=(7, 30, 90, 365)
         ),
+        "account-visits": account.visits(FRAME, rows=VISITS, closed=False),
         "account-data": account.data(FRAME, fresh=True, wrong=None, keeps_login=False),
         "account-data-stale": account.data(FRAME, fresh=False, wrong="That is not your address.", keeps_login=True),
         "account-goodbye": account.goodbye(),

@@ -27,6 +27,7 @@ SCENES = (
     "account-plan",
     "account-sessions",
     "account-tokens",
+    "account-visits",
     "account-data",
     "account-entrance",
 )
