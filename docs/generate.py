@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 from pydantic import AliasChoices, SecretStr
 from pydantic.fields import FieldInfo
 
+from gateway.checkup.finding import CATALOGUE
 from gateway.observe import Metrics
 from gateway.settings import Settings
 from provisioner import images as rollout_life
@@ -218,6 +219,15 @@ def metrics_table() -> str:
     return table(("name", "type", "labels", "meaning"), rows)
 
 
+def health_codes() -> str:
+    """CATALOGUE, a section each: findings link here."""
+    return "".join(
+        f"## {name}\n\n**{code.title}.**\n\n- When it is not: {code.cause}\n- Check: {code.check}\n"
+        f"- Fix: {code.fix}\n\n"
+        for name, code in CATALOGUE.items()
+    )
+
+
 PARTS: Final[dict[str, Callable[[], str]]] = {
     "life-table": life_table,
     "spares-table": spares_table,
@@ -227,6 +237,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "settings-table": settings_table,
     "events-table": events_table,
     "metrics-table": metrics_table,
+    "health-codes": health_codes,
 }
 
 

@@ -1,4 +1,4 @@
-"""`my-jarvis admin …`: the audit log, read straight from the database, and operators, through the admin API."""
+"""`my-jarvis admin …`: the admin API as commands; and the audit log, read straight from the database."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -8,13 +8,13 @@ from uuid import UUID
 
 import asyncpg
 import click
-import httpx
 
 from gateway.admin.contract import aware
 from gateway.admin.shown import EntryShown
+from gateway.operate.asking import Api, address, token
+from gateway.operate.commands import COMMANDS
 from provisioner.audit import Broken, Entry, Head
 from provisioner.instance import UserId
-from provisioner.operators import Role
 from provisioner.store import audit as records
 from provisioner.store.database import connect
 
@@ -22,8 +22,20 @@ T = TypeVar("T")
 
 
 @click.group()
-def admin() -> None:
-    """What an operator may want to know and do."""
+@address
+@token
+@click.pass_context
+def admin(context: click.Context, url: str, token: str | None) -> None:
+    """What an operator may want to know and do.
+
+    Everything but `audit` asks the admin API at ADMIN_URL with ADMIN_TOKEN. Exit codes: 0 done, 1 refused or failed, 2
+    not understood, 3 the gateway does not answer.
+    """
+    context.obj = Api(url, token)
+
+
+for command in COMMANDS:
+    admin.add_command(command)
 
 
 @admin.group()
@@ -82,53 +94,6 @@ def list_audit(database_url: str, user: UUID | None, since: datetime | None, lim
     rows = _with_database(database_url, lambda pool: records.latest(pool, user_id=user_id, since=since, limit=limit))
     for entry in reversed(rows):
         click.echo(EntryShown.of(entry).model_dump_json() if as_json else _line(entry))
-
-
-@admin.group()
-@click.option("--url", envvar="ADMIN_URL", default="http://127.0.0.1:9090", show_default=True, help="[ADMIN_URL]")
-@click.option("--token", envvar="ADMIN_TOKEN", required=True, help="An owner's. [ADMIN_TOKEN]")
-@click.pass_context
-def operators(context: click.Context, url: str, token: str) -> None:
-    """Who may use the admin API."""
-    headers = {"Authorization": f"Bearer {token}"}
-    context.obj = context.with_resource(httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False))
-
-
-@operators.command()
-@click.argument("name")
-@click.option("--role", type=click.Choice([role.value for role in Role]), default=Role.VIEWER.value, show_default=True)
-@click.pass_obj
-def add(http: httpx.Client, name: str, role: str) -> None:
-    """Make a token for NAME and print it, once."""
-    click.echo(_asked(http, "POST", "/v1/operators", {"name": name, "role": role})["token"])
-
-
-@operators.command(name="list")
-@click.pass_obj
-def list_operators(http: httpx.Client) -> None:
-    """Everybody who has or had a token."""
-    for each in _asked(http, "GET", "/v1/operators")["operators"]:
-        ended = f"revoked {each['revoked_at']}" if each["revoked_at"] else f"last used {each['last_used_at']}"
-        click.echo(f"{each['name']:<24} {each['role']:<10} {ended}")
-
-
-@operators.command()
-@click.argument("name")
-@click.pass_obj
-def revoke(http: httpx.Client, name: str) -> None:
-    """NAME's token opens nothing from now on."""
-    _asked(http, "DELETE", f"/v1/operators/{name}")
-
-
-def _asked(http: httpx.Client, method: str, path: str, body: dict[str, str] | None = None) -> Any:
-    try:
-        answer = http.request(method, path, json=body)
-    except httpx.HTTPError as fault:
-        raise click.ClickException(f"{http.base_url} does not answer: {fault}") from None
-    if answer.is_error:
-        told = answer.json() if answer.headers.get("Content-Type") == "application/problem+json" else {}
-        raise click.ClickException(f"{answer.status_code} {told.get('title', '')}: {told.get('detail', '')}")
-    return answer.json()
 
 
 def _with_database(url: str, ask: Callable[[Any], Coroutine[Any, Any, T]]) -> T:

@@ -22,8 +22,10 @@ from gateway.account.origin import AccountHost
 from gateway.account.visitors import Visitors
 from gateway.activity import Activity
 from gateway.admin.room import admin_room
+from gateway.admin.sessions import COOKIE
 from gateway.back import GUARD_PORT, adapters_of, back_of_house
 from gateway.broker import broker_application
+from gateway.checkup.checks import check_all
 from gateway.directory import Directory
 from gateway.drains import Drains
 from gateway.gate import Gate, GateSettings
@@ -56,8 +58,10 @@ from provisioner.clock import Clock, SystemClock
 from provisioner.fly.breaker import Condition
 from provisioner.store.audit import prune
 from provisioner.store.changes import listen
-from provisioner.store.database import queries
+from provisioner.store.database import connection_to, queries
+from provisioner.store.migrate import known_versions
 from provisioner.store.operators import OperatorTable
+from provisioner.switches import Switch
 from provisioner.tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -131,8 +135,11 @@ async def running(
         )
         tasks = await enter(Tasks())
 
+        working: dict[str, str] = {}
+
         def in_background(name: str, work: Coroutine[Any, Any, None]) -> None:
-            tasks.begin(_kept_up(name, work), name=name)
+            working[name] = "runs"
+            tasks.begin(_kept_up(name, work, working), name=name)
 
         in_background("drains", Drains(directory, store, traffic, relay.live, clock).run())
         in_background("directory", directory.watch())
@@ -164,7 +171,9 @@ async def running(
                 open_per_user=settings.open_per_user,
                 read_ahead=2 * limits.read_buffer,
                 scheme=settings.public_url.partition(":")[0],
-                drop_cookies=frozenset(name.lower().encode() for realm in realms for name in realm.exact),
+                drop_cookies=frozenset(
+                    name.lower().encode() for name in (COOKIE, *(name for realm in realms for name in realm.exact))
+                ),
                 drop_cookie_prefixes=tuple(realm.flow_prefix.lower().encode() for realm in realms),
             ),
         )
@@ -204,6 +213,7 @@ async def running(
             limits=rates,
             client_ip_header=settings.client_ip_header,
             origin=settings.public_url,
+            switches=back.parts.switches,
         )
         fast = FastGate(
             sessions=room.sessions,
@@ -215,6 +225,8 @@ async def running(
             client_ip_header=settings.client_ip_header,
             elsewhere=account.is_for,
         )
+        switches = back.parts.switches
+        switches.when_changed(lambda: setattr(fast, "closed", switches.on(Switch.MAINTENANCE)))
         lane = Lane(relay, fast.decide, fast.failed) if settings.proxy_lane == "fast" else None
         metrics.watch(
             held=lambda: places.held,
@@ -236,6 +248,20 @@ async def running(
             token=settings.admin_token.get_secret_value(),
             open_metrics=settings.open_metrics,
             master_keys=settings.gateway_master_keys,
+            switch_records=adapters.switch_records,
+            switches=switches,
+            webhook_queries=queries("webhooks"),
+            webhooks_private=settings.webhooks_private,
+            overview_queries=queries("overview"),
+            cloud=adapters.cloud,
+            queue=back.queue,
+            spares=back.pool.status,
+            subscriptions=adapters.subscriptions,
+            plans=adapters.plans,
+            prices=adapters.offer.prices,
+            checkup=partial(check_all, settings, clock, partial(connection_to, dsn), known_versions()),
+            replica=replica,
+            working=lambda: dict(working),
         )
         for name, work in admin.loops.items():
             in_background(name, work())
@@ -285,12 +311,15 @@ async def _application(application: web.Application, bound: socket.socket) -> As
         await runner.cleanup()
 
 
-async def _kept_up(name: str, work: Coroutine[Any, Any, None]) -> None:
+async def _kept_up(name: str, work: Coroutine[Any, Any, None], working: dict[str, str]) -> None:
     try:
         await work
     except Exception:
         # Each loop survives what it expects. Anything else is a bug: the operator must see it, the rest goes on.
         log.exception("background_work_ended", work=name)
+        working[name] = "ended"
+    else:
+        del working[name]  # there was nothing more to do
 
 
 def _kept(settings: Settings) -> Kept:

@@ -36,9 +36,12 @@ from provisioner.store.postgres import PostgresStore
 from provisioner.store.rollouts import RolloutTable
 from provisioner.store.sightings import SightingTable
 from provisioner.store.spares import SpareTable
+from provisioner.store.switches import SwitchTable
 from provisioner.store.turns import TurnTable
 from provisioner.subscriptions import follow, load
 from provisioner.sweeper import Sweeper, SweepSettings
+from provisioner.switches import Switches
+from provisioner.switches import follow as follow_switches
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +63,7 @@ class Adapters:
     spares: SpareTable
     rollouts: RolloutTable
     plans: Plans
+    switch_records: SwitchTable
     offer: Offer
 
 
@@ -100,6 +104,7 @@ async def adapters_of(settings: Settings, clock: Clock) -> AsyncIterator[Adapter
             rollouts=watch("rollouts", RolloutTable(pool, clock, listen_dsn=dsn)),
             plans=plans,
             offer=offer,
+            switch_records=SwitchTable(pool, clock, listen_dsn=dsn),
         )
 
 
@@ -138,6 +143,7 @@ async def back_of_house(
     told_pool: Callable[[int, int], None] = lambda target, ready: None,
 ) -> AsyncIterator[Back]:
     """Every use case over `adapters`. Whoever enters runs the `loops`; leaving cancels the work under way."""
+    switches = Switches()
     parts = Parts(
         cloud=adapters.cloud,
         store=adapters.store,
@@ -152,6 +158,7 @@ async def back_of_house(
         pool=_pool(settings),
         images=Images(settings.golden_image),
         rollouts=adapters.rollouts,
+        switches=switches,
     )
     parts.images.newest = await adapters.rollouts.newest_rollout()  # before anybody is answered
     pool = Pool(parts, adapters.spares, adapters.offer.prices, told=told_pool)
@@ -174,6 +181,7 @@ async def back_of_house(
             "rollouts": rollouts.run,
             "images": partial(follow_rollouts, adapters.rollouts, parts.images, clock),
             "plans": partial(follow, adapters.subscriptions, adapters.plans, clock),
+            "switches": partial(follow_switches, adapters.switch_records, switches, clock),
         }
         if parts.settings.isolation is Isolation.MACHINE:
             loops["app"] = partial(_ensure_app, adapters.cloud, settings, clock)

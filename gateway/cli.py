@@ -97,6 +97,21 @@ def migrate(database_url: str) -> None:
     click.echo("\n".join(f"applied {version}" for version in applied) or "nothing to apply")
 
 
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of lines.")
+def doctor(as_json: bool) -> None:
+    """Check every setting and everything they lead to; exit code 1 if anything is broken.
+
+    Database and migrations, Supabase and Google, signing keys, Fly's token and organisation, image, clock, replicas.
+    Each finding has a code, and what to do about it. Reads the same environment as `serve`, and changes nothing.
+    """
+    from gateway.operate.doctor import examine, report
+    from provisioner.store.database import connection_to
+    from provisioner.store.migrate import known_versions
+
+    sys.exit(report(examine(os.environ, connection_to, known_versions()), as_json=as_json))
+
+
 async def _until_told(system: AbstractAsyncContextManager[dict[str, Any]]) -> None:
     """Keep `system` up until SIGINT or SIGTERM; say where it is in one line on stdout."""
     told = asyncio.Event()

@@ -44,6 +44,10 @@ class TooOften(GatewayError):
         self.fields = standing.fields
 
 
+class UnderMaintenance(GatewayError):
+    """The operator closed the public listener for a while. The message is theirs, written for users."""
+
+
 class NoSuchPage(GatewayError):
     """A reserved path without anything behind it."""
 
@@ -74,6 +78,9 @@ ANSWERS: Final[dict[type[Exception], Answer]] = {
     TooManyOpen: Answer(429, "Too many at once", "You have very many requests and streams open. Close some tabs.", 5),
     NothingToVisit: Answer(410, "Nothing to visit", "This user's machine is gone. A visit makes no new one."),
     TooOften: Answer(429, "Too many requests", "That was more than we take in so short a time. Please wait a little."),
+    UnderMaintenance: Answer(
+        503, "We are at work on it", "My Jarvis is closed for maintenance. Your data is safe.", 30
+    ),
     NoSuchPage: Answer(404, "There is nothing here", "This address belongs to us, but there is no page behind it."),
     WorkerAtRoot: Answer(403, "No service worker here", "Put its script into a folder: / is not an app's alone."),
     GatewayError: Answer(500, "Something went wrong on our side", "Please try again."),
@@ -111,6 +118,9 @@ def answer_for(fault: BaseException) -> Answer:
         return Answer(fault.status, fault.title, fault.words, fault.retry_after)
     if isinstance(fault, TooOften):
         return replace(ANSWERS[TooOften], retry_after=fault.retry_after)
+    if isinstance(fault, UnderMaintenance):
+        answer = ANSWERS[UnderMaintenance]
+        return replace(answer, words=f"{answer.words} {fault}".strip())
     if isinstance(fault, NotAdmitted):
         wording = WORDS[BY_STANDING[fault.standing]]
         return Answer(wording.status, wording.title, wording.words)

@@ -76,13 +76,17 @@ class FastGate:
         self._spaced = (self._name + b" ", self._name + b"\t")
         self._known: dict[bytes, _Known] = {}
         self._ids: dict[bytes, bytes] = {}  # hash of a session's id → the id
+        self.closed = False
+        """Everything goes to the core, which says why."""
         sessions.when_ended(self._ended)
 
     def decide(self, asked: Asked, peer: str) -> Passage | None:
         """The way to their Machine for a plain request; None if it is for the core."""
         target = asked.target
-        if target.startswith(_RESERVED) or (
-            b"%" in target[:_FAR] and unquote_to_bytes(target[:_FAR]).startswith(_RESERVED)
+        if (
+            self.closed
+            or target.startswith(_RESERVED)
+            or (b"%" in target[:_FAR] and unquote_to_bytes(target[:_FAR]).startswith(_RESERVED))
         ):
             return None
         cookie, named = asked.cookie, self._named

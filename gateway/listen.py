@@ -2,8 +2,6 @@
 
 import socket
 
-from gateway.settings import host_and_port
-
 BACKLOG = 4096
 """Connections that may wait for us to accept; a burst of a page's requests must not meet a full queue."""
 
@@ -33,3 +31,9 @@ def url_of(bound: socket.socket) -> str:
     if host in ("::", "0.0.0.0"):  # noqa: S104  compared, not bound
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def host_and_port(listen: str) -> tuple[str, int]:
+    """`[::]:8080` → ("::", 8080)."""
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from gateway.account.door import AccountDoor
-from gateway.errors import NoSuchPage, TooOften, WorkerAtRoot, of_page, respond
+from gateway.errors import NoSuchPage, TooOften, UnderMaintenance, WorkerAtRoot, of_page, respond
 from gateway.gate import Gate
 from gateway.health import Health
 from gateway.limits.bucket import Standing as Tokens
@@ -33,10 +33,12 @@ from gateway.session.signin import SignIn
 from gateway.visiting import Visiting
 from provisioner.errors import ProvisioningFailed, WakeExpired
 from provisioner.lifecycle import Visitor
+from provisioner.switches import Switch, Switches
 
 log = structlog.get_logger(__name__)
 
 SIGN_IN: Final = "/auth/"
+HEALTH_CHECKS: Final = ("/_gateway/healthz", "/_gateway/readyz")
 WAITING_ROOM: Final = "/welcome/waiting"
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -59,6 +61,7 @@ class Public:
         limits: RateLimits,
         client_ip_header: str,
         origin: str,
+        switches: Switches,
     ) -> None:
         """`origin` is the public one: what is asked of us by a form comes from there."""
         self._origin = origin
@@ -71,6 +74,7 @@ class Public:
         self._metrics = metrics
         self._limits = limits
         self._client_ip_header = client_ip_header
+        self._switches = switches
         self._own: dict[tuple[str, str], Handler] = {
             ("GET", "/auth/login"): signin.login,
             ("GET", "/auth/callback"): signin.callback,
@@ -91,6 +95,8 @@ class Public:
         """The answer to any request; failures come out as answers too, never as exceptions."""
         kind = kind_of(request.method, request.headers)
         try:
+            if self._switches.on(Switch.MAINTENANCE) and request.path not in HEALTH_CHECKS:
+                raise UnderMaintenance(self._switches.position(Switch.MAINTENANCE).message)
             if request.path.startswith(SIGN_IN):
                 return await self._signing_in(request)
             if self._account.is_for(request.host):

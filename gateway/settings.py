@@ -324,6 +324,9 @@ class Settings(BaseSettings):
         description="For tests only: a file that names points at which this process is to kill itself (`make chaos`)."
         " Refused unless GATEWAY_ENV is dev, test or chaos and the Machines API is on this machine.",
     )
+    webhooks_private: bool = Field(
+        default=False, description="Lets webhooks go to private addresses, over plain HTTP too: into our own network."
+    )
     log_format: Literal["json", "console"] = Field(default="json", description="`console` is for people.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
 
@@ -392,9 +395,3 @@ def _explain(fault: ValidationError) -> str:
         what = f" ({field.description})" if field is not None and problem["type"] == "missing" else ""
         lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}{what}")
     return "\n".join(lines)
-
-
-def host_and_port(listen: str) -> tuple[str, int]:
-    """`[::]:8080` → ("::", 8080)."""
-    host, _, port = listen.rpartition(":")
-    return host.strip("[]"), int(port)

@@ -19,6 +19,7 @@ from provisioner.errors import (
 )
 from provisioner.fit import fits
 from provisioner.instance import Event, Instance, State
+from provisioner.operators import is_operator
 from provisioner.parts import Parts
 from provisioner.plan import overdue
 from provisioner.ports import Lease
@@ -26,6 +27,7 @@ from provisioner.probe import Health
 from provisioner.progress import WAKE, Progress
 from provisioner.putdown import quietly_stop
 from provisioner.refit import fit_of, refit
+from provisioner.switches import Switch
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +36,7 @@ QUEUE_CAP_S: Final = 600.0
 """Also how long one that was given up rests before a visit tries it again."""
 BACKGROUND: Final = frozenset({"reconciler", "rollout"})
 """Actors behind whom no user waits: in the queue they come after those behind whom one does."""
+HELD_BACK: Final = "New machines are not being made right now; you keep your place."
 
 
 class Arrival:
@@ -61,6 +64,8 @@ class Arrival:
             return instance
         if overdue(instance, self._parts.clock.now(), self._parts.settings.patience):
             instance = await self._past_its_deadline(instance)
+        if instance.state in (State.PROVISIONING, State.FAILED) and self._is_held_back():
+            raise await self._held_back(instance)
         fell_silent = instance.state is State.ACTIVE
         was_stopped = instance.state is State.STOPPED
         asleep = instance.state in (State.SUSPENDED, State.STOPPED, State.SUSPENDING)
@@ -127,6 +132,28 @@ class Arrival:
             case _:
                 return Event.WAKE
 
+    def _is_held_back(self) -> bool:
+        """An operator who starts one by hand means it."""
+        return self._parts.switches.on(Switch.PAUSE_PROVISIONING) and not is_operator(self._actor)
+
+    async def _held_back(self, instance: Instance) -> ProvisioningFailed:
+        """The operator lets nobody new have a Machine for now: a place in the queue keeps it for them."""
+        store, clock = self._parts.store, self._parts.clock
+        told = self._parts.switches.position(Switch.PAUSE_PROVISIONING).message
+        words = f"{HELD_BACK} {told}".strip()
+        waiting = await store.waiting(instance.user_id)
+        if instance.state is State.PROVISIONING:
+            waiting = await store.put_off(
+                self._lease,
+                actor=self._actor,
+                error=words,
+                words=words,
+                next_retry_at=clock.now(),
+                tries=self._parts.settings.queue_tries,
+                background=self._actor in BACKGROUND,
+            )
+        return ProvisioningFailed(words, next_retry_at=None if waiting is None else waiting.next_retry_at)
+
     async def _sleeps_secretly(self, instance: Instance) -> bool:
         """Recorded as ready, but somebody could not reach it: is it so?
 
@@ -146,7 +173,13 @@ class Arrival:
             if isinstance(fault, NotReady | Refused | WrongState):  # of others the image is innocent
                 await self._tell_rollout(instance, error=str(fault)[:500])
             await parts.store.move(
-                user_id, State.WAKING, Event.FAIL, actor=self._actor, lease=self._lease, error=str(fault)
+                user_id,
+                State.WAKING,
+                Event.FAIL,
+                actor=self._actor,
+                lease=self._lease,
+                error=str(fault),
+                detail={"kind": type(fault).__name__},
             )
             await quietly_stop(parts, instance)
             return fault

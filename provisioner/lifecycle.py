@@ -16,10 +16,12 @@ from provisioner.claim import claim
 from provisioner.clock import before
 from provisioner.errors import BeingDeleted, Moved, ProvisionerError, WakeExpired
 from provisioner.instance import Event, Instance, Isolation, State, UserId
+from provisioner.operators import is_operator
 from provisioner.parts import Parts
 from provisioner.progress import PROVISION, Progress
 from provisioner.putdown import Objection, PutDown, nothing_to_say
 from provisioner.refit import fit_of, refit
+from provisioner.switches import Switch
 from provisioner.tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -255,7 +257,8 @@ class Lifecycle:
     async def _create(self, visitor: Visitor, actor: str) -> Instance:
         """The row, with every name that anything of it will have at Fly, before Fly is asked for anything; or the row
         on a spare that was made ahead."""
-        claimed = await claim(self._parts, visitor.user_id, visitor.email, actor=actor)
+        held_back = self._parts.switches.on(Switch.PAUSE_PROVISIONING) and not is_operator(actor)
+        claimed = None if held_back else await claim(self._parts, visitor.user_id, visitor.email, actor=actor)
         if claimed is not None:
             return claimed
         settings, id = self._parts.settings, uuid4()

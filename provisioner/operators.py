@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 TOKEN_PREFIX: Final = "jvo_"  # noqa: S105  no secret, but the mark of one
 """So that a token in the wrong place is known for one, by people and by scanners."""
+_ACTOR: Final = "operator:"
 _NAME: Final = re.compile(r"[a-z][a-z0-9._-]{0,39}")
 
 
@@ -41,7 +42,7 @@ class Operator:
     @property
     def actor(self) -> str:
         """As the audit log names them; the prefix tells an operator called `sweeper` from the sweeper."""
-        return f"operator:{self.name}"
+        return f"{_ACTOR}{self.name}"
 
 
 class NameTaken(Exception):
@@ -62,6 +63,11 @@ class Operators(Protocol):
 
     async def revoke(self, name: str) -> Operator | None:
         """From now on their token opens nothing, on any replica. None: nobody of this name. Twice is once."""
+
+
+def is_operator(actor: str) -> bool:
+    """Whether the audit log's `actor` is an operator."""
+    return actor.startswith(_ACTOR)
 
 
 def is_name(text: object) -> bool:

@@ -18,6 +18,7 @@ from provisioner.plans import FREE, Plans
 from provisioner.ports import Cloud, Lease, Store
 from provisioner.probe import Probe, endpoint_of
 from provisioner.spares import Model, PoolSettings, Spares
+from provisioner.switches import Switches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,7 @@ class Parts:
     settings: LifecycleSettings
     replica: str
     plans: Plans = field(default_factory=shipped_plans)
+    switches: Switches = field(default_factory=Switches)
     spares: Spares | None = None
     """The pool; None: there is none, and every first visit makes a Machine."""
     pool: PoolSettings = field(default_factory=PoolSettings)

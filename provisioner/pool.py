@@ -18,6 +18,7 @@ from provisioner.ports import Machine, MachineSpec, MachineState
 from provisioner.prices import Prices
 from provisioner.probe import Health
 from provisioner.spares import Spare, SpareEvent, Spares, SpareState, decide, pool_size
+from provisioner.switches import Switch
 from provisioner.tasks import Tasks
 
 log = structlog.get_logger(__name__)
@@ -86,7 +87,8 @@ class Pool:
         for spare in await self._spares.all_spares():
             if spare.state is SpareState.DOOMED:
                 await self._bury(spare)
-        if clock.monotonic() >= self._not_before:
+        held = self._parts.switches.on(Switch.PAUSE_PROVISIONING)
+        if clock.monotonic() >= self._not_before and not held:
             for _ in range(min(decision.make, settings.at_once - len(self._making))):
                 spare_id = uuid4()
                 self._making.add(spare_id)

@@ -13,6 +13,7 @@ from provisioner.instance import Instance, UserId
 from provisioner.lifecycle import Job, Lifecycle, Visitor
 from provisioner.parts import Parts
 from provisioner.ports import Waiting
+from provisioner.switches import Switch
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +89,9 @@ class Retrier:
             await before(self._parts.clock, self._parts.clock.monotonic() + LOOK_EVERY_S)
 
     async def round(self) -> None:
-        """Begin what is due, as far as there are places free."""
+        """Begin what is due, as far as there are places free; nothing while that is held back."""
+        if self._parts.switches.on(Switch.PAUSE_PROVISIONING):
+            return
         self._under_way = {job for job in self._under_way if not job.outcome.done()}
         places = AT_ONCE - len(self._under_way)
         if places <= 0:

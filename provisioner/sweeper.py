@@ -16,6 +16,7 @@ from provisioner.instance import Instance, UserId
 from provisioner.lifecycle import Lifecycle
 from provisioner.pace import Pace
 from provisioner.parts import Parts
+from provisioner.switches import Switch
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -84,6 +85,8 @@ class Sweeper:
 
     async def suspend_quiet(self) -> None:
         """First stage of sleep, for whoever was quiet long enough and does not work."""
+        if self._parts.switches.on(Switch.PAUSE_SWEEPS):
+            return
         vigils: dict[UserId, str] = {}
 
         async def suspend(candidate: Candidate) -> None:
@@ -128,6 +131,8 @@ class Sweeper:
 
     async def stop_overslept(self) -> None:
         """Second stage of sleep."""
+        if self._parts.switches.on(Switch.PAUSE_SWEEPS):
+            return
         now = self._parts.clock.now()
 
         async def stop(candidate: Candidate) -> None:

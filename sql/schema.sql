@@ -120,6 +120,16 @@ $$;
 comment on function gateway.announce_audit() is 'Whoever follows the log hears that it grew.';
 revoke all on function gateway.announce_audit() from public;
 
+create function gateway.announce_switch() returns trigger
+language plpgsql set search_path = '' as $$
+begin
+  perform pg_catalog.pg_notify('switch_changed', new.name);
+  return null;
+end
+$$;
+comment on function gateway.announce_switch() is 'Every replica follows at once.';
+revoke all on function gateway.announce_switch() from public;
+
 create function gateway.refuse_change() returns trigger
 language plpgsql set search_path = '' as $$
 begin
@@ -829,6 +839,106 @@ create trigger announce after insert on gateway.audit_log
 
 grant select, insert on gateway.audit_log to jarvis_gateway;
 grant select on gateway.audit_head to jarvis_gateway;
+
+-- gateway.switches ----------------------------------------------------------------------------------------------------
+
+create table gateway.switches (
+  name text not null constraint switches_pkey primary key,
+  is_on boolean not null default false,
+  message text not null default '',
+  changed_at timestamptz,
+  changed_by text,
+
+  constraint switches_known check (name in ('pause_provisioning', 'pause_sweeps', 'maintenance'))
+);
+comment on table gateway.switches is 'What an operator may hold back for a while. Every switch has its row.';
+comment on column gateway.switches.message is 'Why; users read it where the switch shows.';
+insert into gateway.switches (name) values ('pause_provisioning'), ('pause_sweeps'), ('maintenance');
+
+create trigger announce after update on gateway.switches
+  for each row execute function gateway.announce_switch();
+
+grant select, update on gateway.switches to jarvis_gateway;
+
+-- gateway.webhooks ----------------------------------------------------------------------------------------------------
+
+create table gateway.webhooks (
+  id uuid not null default gen_random_uuid() constraint webhooks_pkey primary key,
+  url text not null,
+  actions text[] not null,
+  sealed_secret bytea not null,
+  last_id bigint not null,
+  created_at timestamptz not null default now(),
+  created_by text not null,
+
+  constraint webhooks_some_actions check (cardinality(actions) > 0)
+);
+comment on table gateway.webhooks is 'Who outside hears of what is written into the audit log.';
+comment on column gateway.webhooks.actions is 'Actions of the audit log; * is all of them.';
+comment on column gateway.webhooks.sealed_secret is 'What deliveries are signed with, encrypted by the gateway.';
+comment on column gateway.webhooks.last_id is 'Rows of the audit log up to this one were looked at.';
+
+grant select, insert, update, delete on gateway.webhooks to jarvis_gateway;
+
+-- gateway.webhook_deliveries ------------------------------------------------------------------------------------------
+
+create table gateway.webhook_deliveries (
+  id uuid not null default gen_random_uuid() constraint webhook_deliveries_pkey primary key,
+  webhook_id uuid not null
+    constraint webhook_deliveries_webhook references gateway.webhooks (id) on delete cascade,
+  audit_id bigint not null,
+  status text not null default 'waiting',
+  tries integer not null default 0,
+  next_try_at timestamptz not null,
+  claimed_until timestamptz,
+  answered integer,
+  error text,
+  created_at timestamptz not null,
+  finished_at timestamptz,
+
+  constraint webhook_deliveries_once unique (webhook_id, audit_id),
+  constraint webhook_deliveries_status_known check (status in ('waiting', 'delivered', 'dead'))
+);
+comment on table gateway.webhook_deliveries is 'One row of the audit log for one webhook: to be sent, sent, or given up.';
+comment on column gateway.webhook_deliveries.claimed_until is 'A replica sends it now; if it dies, another may from then on.';
+comment on column gateway.webhook_deliveries.answered is 'The HTTP status that came back last.';
+
+create index webhook_deliveries_due on gateway.webhook_deliveries (next_try_at) where status = 'waiting';
+create index webhook_deliveries_by_age on gateway.webhook_deliveries (finished_at) where finished_at is not null;
+
+grant select, insert, update, delete on gateway.webhook_deliveries to jarvis_gateway;
+
+-- gateway.operator_sessions -------------------------------------------------------------------------------------------
+
+create table gateway.operator_sessions (
+  id_hash bytea not null constraint operator_sessions_pkey primary key,
+  token_hash bytea not null,
+  created_at timestamptz not null,
+  expires_at timestamptz not null,
+
+  constraint operator_sessions_hashes_are_sha256 check (octet_length(id_hash) = 32 and octet_length(token_hash) = 32)
+);
+comment on table gateway.operator_sessions is 'Who is signed in at the dashboard.';
+comment on column gateway.operator_sessions.id_hash is 'SHA-256 of the cookie''s value: this table alone opens nothing.';
+comment on column gateway.operator_sessions.token_hash is 'Of the token they signed in with: when that ends, so does this.';
+
+create index operator_sessions_by_expiry on gateway.operator_sessions (expires_at);
+
+grant select, insert, delete on gateway.operator_sessions to jarvis_gateway;
+
+-- gateway.replicas ----------------------------------------------------------------------------------------------------
+
+create table gateway.replicas (
+  name text not null constraint replicas_pkey primary key,
+  version text not null,
+  started_at timestamptz not null,
+  seen_at timestamptz not null,
+  loops jsonb not null
+);
+comment on table gateway.replicas is 'Gateway processes that run, or ended without saying so.';
+comment on column gateway.replicas.loops is 'Background work by name: "runs", or "ended", which it never should have.';
+
+grant select, insert, update, delete on gateway.replicas to jarvis_gateway;
 
 -- gateway.operators ---------------------------------------------------------------------------------------------------
 

@@ -16,8 +16,9 @@ from pydantic import AliasChoices
 
 from gateway.app import FAREWELL_S
 from gateway.cli import main
+from gateway.listen import host_and_port
 from gateway.public import Public
-from gateway.settings import Settings, host_and_port
+from gateway.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 FLY: dict[str, Any] = tomllib.loads((ROOT / "fly.toml").read_text())

@@ -64,6 +64,16 @@ LAWS = {
             "provisioner.timeline",
         ),
     ),
+    "webhooks know the audit log and nothing of what it tells": (
+        "gateway/webhooks",
+        (
+            "gateway.webhooks",
+            "gateway.session.vault",
+            "provisioner.audit",
+            "provisioner.backoff",
+            "provisioner.clock",
+        ),
+    ),
     "pages show what they are handed": (
         "gateway/pages",
         ("gateway.pages", "provisioner.instance", "provisioner.offer", "provisioner.plans"),
@@ -96,6 +106,7 @@ LAWS = {
             "provisioner.reconciler",
             "provisioner.spares",
             "provisioner.subscriptions",
+            "provisioner.switches",
             "provisioner.turns",
             "sql",
         ),

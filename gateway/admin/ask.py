@@ -2,9 +2,13 @@
 
 from typing import Final
 
+from aiohttp import web
+
 from gateway.errors import Answer
 
 PAGE_MOST: Final = 1000
+REFUSAL: Final[web.RequestKey[Answer]] = web.RequestKey("refusal", Answer)
+"""What was refused, for whoever draws a page of it."""
 
 
 class Refused(Exception):

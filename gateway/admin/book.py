@@ -8,7 +8,7 @@ from provisioner.clock import Clock
 
 
 class AdminBook:
-    """`gateway.admin.keys.Keys`, on record."""
+    """`gateway.admin.keys.Keys` and `gateway.admin.sessions.SessionRecords`, on record."""
 
     def __init__(self, pool: Any, queries: Any, clock: Clock) -> None:
         """`queries`: those of sql/queries/admin.sql."""
@@ -43,3 +43,15 @@ class AdminBook:
 
     async def release(self, caller: str, key: str) -> None:
         await self._queries.release_key(self._pool, caller=caller, key=key)
+
+    async def begin_session(self, id_hash: bytes, token_hash: bytes, *, expires_at: datetime) -> None:
+        await self._queries.begin_operator_session(
+            self._pool, id_hash=id_hash, token_hash=token_hash, now=self._clock.now(), expires_at=expires_at
+        )
+
+    async def token_of_session(self, id_hash: bytes) -> bytes | None:
+        token: bytes | None = await self._queries.token_of_session(self._pool, id_hash=id_hash, now=self._clock.now())
+        return token
+
+    async def end_session(self, id_hash: bytes) -> None:
+        await self._queries.end_operator_session(self._pool, id_hash=id_hash)

@@ -50,13 +50,17 @@ class Feed:
             if entries:
                 seen = entries[-1].id
                 yield entries
-            elif not await self._wait(grown):
+            elif not await self.wait(grown, within_s=QUIET_S):
                 yield ()
 
-    async def _wait(self, grown: asyncio.Event) -> bool:
-        """True when the log grew, False after a quiet while."""
+    def grown(self) -> asyncio.Event:
+        """Is set when the log grows next. Take it before you look, and you miss nothing."""
+        return self._grown
+
+    async def wait(self, grown: asyncio.Event, *, within_s: float) -> bool:
+        """True when the log has grown, False if it has not for so long."""
         told = asyncio.ensure_future(grown.wait())
-        alarm = asyncio.ensure_future(self._clock.sleep(QUIET_S))
+        alarm = asyncio.ensure_future(self._clock.sleep(within_s))
         try:
             await asyncio.wait({told, alarm}, return_when=asyncio.FIRST_COMPLETED)
             return told.done()

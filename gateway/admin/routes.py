@@ -3,15 +3,16 @@
 Who may do what is in `gateway.admin.rules`.
 """
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Final, Protocol
 
 import structlog
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel
 
-from gateway.admin.ask import Refused
+from gateway.admin.ask import REFUSAL, Refused
 from gateway.admin.contract import BODY_MOST, Ask, Call, Operation, Operations
 from gateway.admin.guard import CALLER, Doorkeeper
 from gateway.admin.instances import MOVED
@@ -32,11 +33,21 @@ class Desk(Protocol):
     def operations(self) -> Operations: ...
 
 
+class Drawn(Protocol):
+    """Pages for people, beside the API."""
+
+    def routes(self) -> Sequence[web.RouteDef]: ...
+
+    @property
+    def as_pages(self) -> Middleware:
+        """Turns a refusal into a page for whoever navigates."""
+
+
 class AdminApi:
     """Every desk behind one door."""
 
-    def __init__(self, *desks: Desk, door: Doorkeeper, once: Once, metrics: Metrics) -> None:
-        self._door, self._once, self._metrics = door, once, metrics
+    def __init__(self, *desks: Desk, door: Doorkeeper, once: Once, metrics: Metrics, pages: Drawn) -> None:
+        self._door, self._once, self._metrics, self._pages = door, once, metrics, pages
         own = Operation(
             method="GET",
             path=OPENAPI,
@@ -51,7 +62,9 @@ class AdminApi:
 
     def application(self) -> web.Application:
         """The admin listener's application."""
-        app = web.Application(middlewares=[failures, self._door.middleware()], client_max_size=BODY_MOST)
+        middlewares = [self._pages.as_pages, failures, self._door.middleware()]
+        app = web.Application(middlewares=middlewares, client_max_size=BODY_MOST)
+        app.add_routes(self._pages.routes())
         app.add_routes([web.get("/healthz", self._healthz), web.get("/metrics", self._count)])
         app.add_routes([web.route(each.method, each.route, self._handler(each)) for each in self.operations])
         return app
@@ -99,19 +112,26 @@ async def failures(request: web.Request, handler: Handler) -> web.StreamResponse
     """Every failure as a problem; to the operator, Fly's own words are said too (they carry no credential)."""
     try:
         return await handler(request)
-    except Refused as refused:
-        return problem(refused.answer)
-    except web.HTTPException as refused:
-        told = problem(Answer(refused.status, refused.reason, "There is nothing here for this method and path."))
-        if "Allow" in refused.headers:
-            told.headers["Allow"] = refused.headers["Allow"]
-        return told
-    except Moved as moved:
-        return problem(Answer(409, MOVED.title, str(moved), 1))
-    except CloudError as fault:
-        return problem(Answer(502, f"Fly: {type(fault).__name__}", str(fault)))
-    except ProvisionerError as fault:
-        return problem(answer_for(fault))
     except Exception as fault:
-        log.exception("admin_broke", path=request.path[:200])
-        return problem(answer_for(fault))
+        answer = request[REFUSAL] = _refusal(request, fault)
+        told = problem(answer)
+        if isinstance(fault, web.HTTPException) and "Allow" in fault.headers:
+            told.headers["Allow"] = fault.headers["Allow"]
+        return told
+
+
+def _refusal(request: web.Request, fault: Exception) -> Answer:
+    match fault:
+        case Refused():
+            return fault.answer
+        case web.HTTPException():
+            return Answer(fault.status, fault.reason, "There is nothing here for this method and path.")
+        case Moved():
+            return Answer(409, MOVED.title, str(fault), 1)
+        case CloudError():
+            return Answer(502, f"Fly: {type(fault).__name__}", str(fault))
+        case ProvisionerError():
+            return answer_for(fault)
+        case _:
+            log.error("admin_broke", path=request.path[:200], exc_info=fault)
+            return answer_for(fault)

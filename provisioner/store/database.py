@@ -33,6 +33,16 @@ async def connect(
         yield pool
 
 
+@asynccontextmanager
+async def connection_to(dsn: str, *, within_s: float = 5.0) -> AsyncIterator[Any]:
+    """One connection of its own, beside any pool; `within_s` for making it, and for each statement."""
+    connection = await asyncpg.connect(dsn, timeout=within_s, command_timeout=within_s)
+    try:
+        yield connection
+    finally:
+        connection.terminate()
+
+
 @cache
 def queries(subject: str) -> Any:
     """The named queries of `sql/queries/<subject>.sql`, to be called with a pool or connection and named values.

@@ -59,6 +59,11 @@ def migrations(folder: Traversable | None = None) -> list[Migration]:
     return sorted(found, key=lambda migration: migration.version)
 
 
+def known_versions() -> list[str]:
+    """The versions of ours, oldest first."""
+    return [migration.version for migration in migrations()]
+
+
 async def migrate(target: str | Any, wanted: list[Migration] | None = None) -> list[str]:
     """Apply what is missing, in order; the versions applied now.
 

@@ -22,3 +22,17 @@ where caller = :caller and key = :key;
 
 -- name: release_key(caller, key)!
 delete from gateway.idempotency_keys where caller = :caller and key = :key and status is null;
+
+-- name: begin_operator_session(id_hash, token_hash, now, expires_at)!
+-- Those that are over go on the way.
+with gone as (
+  delete from gateway.operator_sessions where expires_at < :now
+)
+insert into gateway.operator_sessions (id_hash, token_hash, created_at, expires_at)
+values (:id_hash, :token_hash, :now, :expires_at);
+
+-- name: token_of_session(id_hash, now)$
+select token_hash from gateway.operator_sessions where id_hash = :id_hash and expires_at > :now;
+
+-- name: end_operator_session(id_hash)!
+delete from gateway.operator_sessions where id_hash = :id_hash;

@@ -1,6 +1,6 @@
 """The operator's door: nobody in without the token, every action answers when it is done, bad input is told."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,13 +9,20 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.admin.room import admin_room
+from gateway.checkup.finding import Finding, bad, good
 from gateway.observe import Metrics
 from gateway.session.admissions import Admissions, Rules
 from gateway.session.visits import Visits
 from localcloud.database import Database
+from provisioner.offer import shipped
+from provisioner.pool import Pool
+from provisioner.queue import QueueDesk
 from provisioner.store.changes import listen
 from provisioner.store.database import queries
 from provisioner.store.operators import OperatorTable
+from provisioner.store.plans import SubscriptionTable
+from provisioner.store.spares import SpareTable
+from provisioner.store.switches import SwitchTable
 from provisioner.tasks import Tasks
 from tests.parts.back import Back, back_of_house, somebody
 
@@ -27,6 +34,11 @@ AUTH = {"Authorization": f"Bearer {TOKEN}"}
 async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
     async with back_of_house(database, tmp_path) as back:
         yield back
+
+
+async def checkup() -> Sequence[Finding]:
+    """All is well, but one thing."""
+    return [good("DB1", "It answered."), bad("AUTH2", "It is off.")]
 
 
 def listener(back: Back, *, open_metrics: bool = False) -> TestServer:
@@ -47,6 +59,20 @@ def listener(back: Back, *, open_metrics: bool = False) -> TestServer:
         token=TOKEN,
         open_metrics=open_metrics,
         master_keys={"k1": b"k" * 32},
+        switch_records=SwitchTable(back.pool, clock, listen_dsn=back.database.dsn),
+        switches=back.parts.switches,
+        webhook_queries=queries("webhooks"),
+        webhooks_private=True,
+        overview_queries=queries("overview"),
+        cloud=back.cloud,
+        queue=QueueDesk(back.parts, back.lifecycle),
+        spares=Pool(back.parts, SpareTable(back.pool, clock), shipped().prices, told=lambda *_: None).status,
+        subscriptions=SubscriptionTable(back.pool, clock, listen_dsn=back.database.dsn),
+        plans=back.parts.plans,
+        prices=shipped().prices,
+        checkup=checkup,
+        replica="one",
+        working=lambda: {"sweeper": "runs"},
     )
     application = room.api.application()
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -13,8 +14,9 @@ from click.testing import CliRunner, Result
 from gateway.cli import main
 from localcloud.database import Database
 from provisioner.instance import UserId
+from provisioner.switches import Switch
 from tests.gateway.test_admin import TOKEN, listener
-from tests.parts.back import Back, back_of_house
+from tests.parts.back import Back, back_of_house, somebody
 
 
 @pytest.fixture
@@ -74,15 +76,97 @@ async def test_a_database_that_is_not_there_is_no_traceback() -> None:
     assert (told.exit_code, told.output.startswith("Error: the database")) == (1, True)
 
 
-async def test_operators_are_made_listed_and_revoked(back: Back) -> None:
+@pytest.fixture
+async def where(back: Back) -> AsyncIterator[dict[str, str]]:
+    """The environment of somebody who operates this gateway."""
     async with listener(back) as server:
-        where = {"ADMIN_URL": str(server.make_url("/")), "ADMIN_TOKEN": TOKEN}
-        made = await typed("operators", "add", "ada", "--role", "operator", **where)
-        assert made.output.startswith("jvo_")
-        again = await typed("operators", "add", "ada", **where)
-        assert (again.exit_code, "Name taken" in again.output) == (1, True)
-        assert (await typed("operators", "revoke", "ada", **where)).exit_code == 0
-        listed = await typed("operators", "list", **where)
-        assert listed.output.split()[:3] == ["ada", "operator", "revoked"]
-        hers = {**where, "ADMIN_TOKEN": made.output.strip()}
-        assert (await typed("operators", "list", **hers)).exit_code == 1
+        yield {"ADMIN_URL": str(server.make_url("/")), "ADMIN_TOKEN": TOKEN}
+
+
+async def test_operators_are_made_listed_and_revoked(where: dict[str, str]) -> None:
+    made = await typed("operators", "add", "ada", "--role", "operator", **where)
+    assert made.output.startswith("jvo_")
+    again = await typed("operators", "add", "ada", **where)
+    assert (again.exit_code, "Name taken" in again.output) == (1, True)
+    assert (await typed("operators", "revoke", "ada", **where)).exit_code == 0
+    listed = printed(await typed("operators", "list", "--json", **where))
+    assert [(each["name"], each["role"], bool(each["revoked_at"])) for each in listed] == [("ada", "operator", True)]
+    hers = {**where, "ADMIN_TOKEN": made.output.strip()}
+    assert (await typed("operators", "list", **hers)).exit_code == 1
+
+
+def printed(told: Result) -> Any:
+    """The JSON that was printed. The gateway logs in this very process, so its lines may stand before it."""
+    return json.loads(told.stdout.splitlines()[-1])
+
+
+async def test_a_life_typed(back: Back, where: dict[str, str]) -> None:
+    """Found by a part of their address, moved, looked at, ended."""
+    ada = somebody()
+    await back.ready(ada)
+    for command, state in [("suspend", "suspended"), ("wake", "active"), ("stop", "stopped"), ("restart", "active")]:
+        told = await typed(command, "ada@", "--json", **where)
+        assert (told.exit_code, printed(told)[0]["state"]) == (0, state), told.output
+    listed = await typed("instances", "list", **where)
+    assert "ada@example.com" in listed.output
+    assert str(ada.user_id) in listed.output  # whole, also in a pipe
+    shown = printed(await typed("instances", "show", "ada@", "--json", **where))
+    assert (shown["machine"]["state"], shown["differ"]) == ("started", [])
+    story = printed(await typed("timeline", "ada@", "--json", **where))
+    assert story[0]["action"] == "create"
+    assert "stopped" in (await typed("timeline", "ada@", **where)).output
+    refused = await asyncio.to_thread(CliRunner().invoke, main, ["admin", "destroy", "ada@"], env=where, input="n\n")
+    assert refused.exit_code == 1
+    assert await back.store.find(ada.user_id) is not None
+    assert (await typed("destroy", "ada@", "--yes", **where)).exit_code == 0
+    assert await back.store.find(ada.user_id) is None
+
+
+async def test_of_many_each_is_told_and_one_refusal_is_a_failure(back: Back, where: dict[str, str]) -> None:
+    ada = somebody()
+    await back.ready(ada)
+    told = await typed("suspend", "ada@", "nobody@", "--json", **where)
+    assert told.exit_code == 1
+    assert [each.get("state") for each in printed(told)] == ["suspended", None]
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("overview",), "users now"),
+        (("needs",), "nothing needs you"),
+        (("costs",), "total"),
+        (("queue", "list"), "the queue is empty"),
+        (("plan",), "free"),
+        (("pool",), "no spares"),
+        (("replicas",), "one"),
+        (("switches", "list"), "maintenance"),
+        (("signups", "list"), "nobody"),
+        (("instances", "list"), "nobody"),
+    ],
+)
+async def test_every_list_is_shown_and_is_json_on_request(
+    where: dict[str, str], words: tuple[str, ...], shown: str
+) -> None:
+    plain = await typed(*words, **where)
+    assert (plain.exit_code, shown in plain.output) == (0, True), plain.output
+    told = await typed(*words, "--json", **where)
+    assert told.exit_code == 0
+    printed(told)
+
+
+async def test_a_switch_and_a_plan_are_set_by_a_word(back: Back, where: dict[str, str]) -> None:
+    assert "held back" in (await typed("switches", "on", "pause_sweeps", "--why", "a bug", **where)).output
+    assert back.parts.switches.on(Switch.PAUSE_SWEEPS)
+    assert "going on" in (await typed("switches", "off", "pause_sweeps", **where)).output
+    ada = somebody()
+    assert "free → pro" in (await typed("plan", str(ada.user_id), "pro", **where)).output
+    wrong = await typed("plan", str(ada.user_id), "gold", **where)
+    assert (wrong.exit_code, "No such plan" in wrong.output) == (1, True)
+
+
+async def test_exit_codes_tell_a_refusal_from_a_gateway_that_is_away(where: dict[str, str]) -> None:
+    away = await typed("overview", ADMIN_URL="http://127.0.0.1:1", ADMIN_TOKEN=TOKEN)
+    assert (away.exit_code, "does not answer" in away.output) == (3, True)
+    assert (await typed("overview", **{**where, "ADMIN_TOKEN": "wrong"})).exit_code == 1
+    assert (await typed("overview", ADMIN_URL=where["ADMIN_URL"])).exit_code == 2

@@ -4,7 +4,8 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from gateway.settings import BadSettings, host_and_port, read_settings
+from gateway.listen import host_and_port
+from gateway.settings import BadSettings, read_settings
 
 KEY = urlsafe_b64encode(b"k" * 32).decode()
 GOOD = {

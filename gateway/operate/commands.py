@@ -1,0 +1,28 @@
+"""Every command of `my-jarvis admin` that asks the admin API."""
+
+from typing import Final
+
+from gateway.operate.house import costs, needs, overview, plan, pool, queue, replicas, switches
+from gateway.operate.instances import destroy, instances, logs, moving, timeline
+from gateway.operate.people import operators, signups
+
+COMMANDS: Final = (
+    instances,
+    moving("wake", "start", "Bring each WHO up, whatever its state; answers when it is ready."),
+    moving("suspend", "suspend", "Put each WHO to sleep, memory kept; open requests are cut."),
+    moving("stop", "stop", "Put each WHO to sleep without its memory; open requests are cut."),
+    moving("restart", "restart", "Stop each WHO, then bring it up."),
+    destroy,
+    timeline,
+    logs,
+    queue,
+    plan,
+    pool,
+    costs,
+    overview,
+    needs,
+    replicas,
+    switches,
+    signups,
+    operators,
+)

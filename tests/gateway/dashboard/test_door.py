@@ -1,0 +1,143 @@
+"""The dashboard's door: a cookie that stands for a token, and is worth nothing to other pages."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient
+
+from localcloud.database import Database
+from tests.gateway.test_admin import AUTH, TOKEN, listener
+from tests.parts.back import Back, back_of_house
+
+PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+
+
+@pytest.fixture
+async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
+    async with back_of_house(database, tmp_path) as back:
+        yield back
+
+
+@pytest.fixture
+async def admin(back: Back) -> AsyncIterator[TestClient]:
+    async with TestClient(listener(back)) as client:
+        yield client
+
+
+async def enter(admin: TestClient, token: str = TOKEN, **fields: str) -> ClientResponse:
+    return await admin.post("/sign-in", data={"token": token, **fields}, allow_redirects=False)
+
+
+async def csrf(admin: TestClient) -> str:
+    found = re.search(r'name="csrf" content="([0-9a-f]{64})"', await (await admin.get("/", headers=PAGE)).text())
+    assert found
+    return found[1]
+
+
+async def test_a_stranger_who_navigates_is_shown_the_door_and_a_script_is_told(admin: TestClient) -> None:
+    page = await admin.get("/instances?q=x", headers=PAGE, allow_redirects=False)
+    assert (page.status, page.headers["Location"]) == (303, "/sign-in?next=%2Finstances%3Fq%3Dx")
+    call = await admin.get("/instances", headers={"Accept": "application/json"})
+    assert (call.status, call.content_type) == (401, "application/problem+json")
+
+
+async def test_the_cookie_is_strict_and_the_page_runs_only_our_own_script(admin: TestClient) -> None:
+    answer = await enter(admin, next="/audit")
+    assert (answer.status, answer.headers["Location"]) == (303, "/audit")
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    page = await admin.get("/", headers=PAGE)
+    assert page.status == 200
+    policy = page.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert (page.headers["Cache-Control"], page.headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
+    text = await page.text()
+    assert not re.search(r"<script(?! src=)|\sstyle=|\son\w+=", text)
+
+
+@pytest.mark.parametrize("token", ["", "wrong", TOKEN + "x", "jvo_" + "x" * 43])
+async def test_a_token_that_opens_nothing_is_told_and_not_repeated(admin: TestClient, token: str) -> None:
+    answer = await enter(admin, token)
+    assert answer.status == 401
+    assert "Set-Cookie" not in answer.headers
+    text = await answer.text()
+    assert "opens nothing" in text
+    assert not token or token not in text
+
+
+@pytest.mark.parametrize("there", ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:x"])
+async def test_one_is_led_nowhere_else_after_signing_in(admin: TestClient, there: str) -> None:
+    assert (await enter(admin, next=there)).headers["Location"] == "/"
+
+
+async def test_with_the_cookie_alone_nothing_is_changed(admin: TestClient) -> None:
+    """Another page in this browser, a Machine's on the same host among them, sends the cookie too."""
+    await enter(admin)
+    position = {"is_on": True}
+    url = "/v1/switches/pause_sweeps"
+    assert (await admin.get("/v1/switches")).status == 200
+    for headers in ({}, {"X-Operator-Csrf": ""}, {"X-Operator-Csrf": "0" * 64}):
+        assert (await admin.put(url, json=position, headers=headers)).status == 401
+    token = await csrf(admin)
+    assert (await admin.put(url, json=position, headers={"X-Operator-Csrf": token})).status == 200
+    foreign = {"Sec-Fetch-Site": "same-site"}
+    assert (await admin.post("/sign-in", data={"token": TOKEN}, headers=foreign)).status == 403
+
+
+async def test_who_signs_out_is_out_everywhere_with_that_cookie(admin: TestClient) -> None:
+    cookie = {"Cookie": (await enter(admin)).headers["Set-Cookie"].partition(";")[0]}
+    assert (await admin.post("/sign-out", data={"csrf": "wrong"})).status == 403
+    token = await csrf(admin)
+    assert (await admin.post("/sign-out", data={"csrf": token}, allow_redirects=False)).status == 303
+    assert (await admin.get("/v1/switches", headers=cookie)).status == 401
+
+
+async def test_when_the_token_ends_the_session_does(admin: TestClient) -> None:
+    made = await (await admin.post("/v1/operators", headers=AUTH, json={"name": "ada", "role": "viewer"})).json()
+    await enter(admin, made["token"])
+    assert (await admin.get("/v1/switches")).status == 200
+    assert (
+        await admin.put(
+            "/v1/switches/maintenance", json={"is_on": True}, headers={"X-Operator-Csrf": await csrf(admin)}
+        )
+    ).status == 403
+    await admin.delete("/v1/operators/ada", headers=AUTH)
+    assert (await admin.get("/v1/switches")).status == 401
+
+
+async def test_what_is_kept_of_a_session_opens_nothing(back: Back, admin: TestClient) -> None:
+    answer = await enter(admin)
+    value = answer.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
+    row = await back.pool.fetchrow("select * from gateway.operator_sessions")
+    assert value.encode() not in row["id_hash"]
+    owner = await asyncpg.connect(back.database.admin_dsn)  # we ourselves may not lengthen a session
+    await owner.execute("update gateway.operator_sessions set expires_at = now() - interval '1 second'")
+    await owner.close()
+    assert (await admin.get("/v1/switches")).status == 401
+
+
+@pytest.mark.parametrize("path", ["/instances/ada", "/instances?sort=colour", "/nothing"])
+async def test_a_person_gets_a_page_also_when_it_is_a_refusal(admin: TestClient, path: str) -> None:
+    await enter(admin)
+    page = await admin.get(path, headers=PAGE)
+    assert (page.status in (400, 404), page.content_type) == (True, "text/html")
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/instances", "/signups", "/signups?status=waiting", "/health", "/switches", "/audit"]
+)
+async def test_every_page_is_drawn(admin: TestClient, path: str) -> None:
+    page = await admin.get(path, headers={**AUTH, **PAGE})
+    assert (page.status, page.content_type) == (200, "text/html")
+
+
+async def test_a_role_sees_no_more_on_a_page_than_through_the_api(admin: TestClient) -> None:
+    page = await admin.get("/", headers={**AUTH, **PAGE})
+    assert page.status == 200
+    assert TOKEN not in await page.text()
