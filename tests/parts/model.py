@@ -147,8 +147,11 @@ class ModelFly:
         held = self.machines.get(machine_id)
         return Health.READY if held is not None and held[1].state is _S.STARTED else Health.SILENT
 
-    async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> bool:
-        return False
+    async def exchanges(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> int | None:
+        return 0
+
+    async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> str | None:
+        return None
 
     def put(self, machine_id: MachineId, state: MachineState) -> None:
         """It is in `state` from now on, whoever did that."""

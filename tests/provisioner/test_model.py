@@ -26,6 +26,7 @@ from provisioner.errors import (
     Scope,
 )
 from provisioner.guard_keys import GuardKeys
+from provisioner.images import Images
 from provisioner.instance import Instance, Isolation, State, UserId
 from provisioner.lifecycle import Lifecycle, Visitor
 from provisioner.parts import LifecycleSettings, Parts
@@ -199,6 +200,8 @@ class Lives(RuleBasedStateMachine):
             clock=self.clock,
             keys=GuardKeys({"k1": b"k" * 32}),
             traffic=NoTraffic(),
+            images=Images(self.settings.image),
+            rollouts=cast("Any", None),  # none is under way, so nobody asks
             settings=self.settings,
             replica=f"replica-{next(self.replicas)}",
         )
