@@ -9,6 +9,7 @@ import asyncpg
 import httpx
 import pytest
 
+from localcloud.auth.faults import Fault
 from localcloud.database import Database
 from tests.journeys.conftest import Visit
 from tests.journeys.test_signing_in import assert_problem
@@ -61,6 +62,45 @@ async def test_a_sign_out_at_one_replica_is_one_at_the_other(cloud: Served, visi
         await until(unknown, within=5)
         assert_problem(await elsewhere.http.get("/env", headers=FETCH), 401)
         assert elsewhere.http.cookies.get("jarvis")
+
+
+async def test_two_replicas_and_200_requests_at_the_end_of_a_token_refresh_once(
+    cloud: Served, database: Database, visit: Visit
+) -> None:
+    """My token has ended when two hundred requests of mine come at once: none fails, and I stay signed in."""
+    one, two = await together(cloud.replica("one"), cloud.replica("two"))
+    ada = await visit("ada", at=one)
+    cloud.auth.project.token_lifetime_s = 8
+    assert (await ada.sign_in()).status_code == 200
+    async with (
+        ada.at(two.public) as ada_at_two,
+        httpx.AsyncClient(base_url=cloud.auth.url, trust_env=False) as auth,
+        asyncpg.create_pool(database.admin_dsn, min_size=1, max_size=1) as rows,
+    ):
+        both = (ada, ada_at_two)
+        assert statuses(await together(*(who.http.get("/env", headers=FETCH) for who in both))) == [200] * 2
+        cloud.auth.project.token_lifetime_s = 3600  # the next one lasts
+
+        async def token_ended() -> bool:
+            return bool(await rows.fetchval("select access_expires_at < now() from gateway.sessions"))
+
+        async def one_waits_for_the_other() -> bool:
+            return bool(await rows.fetchval("select exists (select from pg_locks where not granted)"))
+
+        await until(token_ended)
+        await auth.delete("/_local/requests")
+        cloud.auth.faults.add(Fault(path="/auth/v1/token*", kind="hold", times=None))  # so that the two really meet
+        asking = asyncio.ensure_future(together(*(who.http.get("/env", headers=FETCH) for who in both * 100)))
+        await until(one_waits_for_the_other)
+        cloud.auth.faults.clear()
+        assert statuses(await asking) == [200] * 200
+        counted = (await auth.get("/_local/requests")).json()
+        assert counted["POST /auth/v1/token?grant_type=refresh_token"] == {"count": 1, "statuses": {"200": 1}}
+        answers = await together(*(who.http.get("/env", headers=FETCH) for who in both))
+        assert [(answer.status_code, answer.history) for answer in answers] == [(200, [])] * 2
+        assert await rows.fetchval(
+            "select min(access_expires_at) > now() + interval '30 minutes' from gateway.sessions"
+        )
 
 
 async def test_a_replica_does_not_put_to_sleep_what_another_one_serves(cloud: Served, visit: Visit) -> None:
