@@ -256,6 +256,7 @@ async def running(
             cloud=adapters.cloud,
             queue=back.queue,
             spares=back.pool.status,
+            rollouts=back.rollouts,
             subscriptions=adapters.subscriptions,
             plans=adapters.plans,
             prices=adapters.offer.prices,

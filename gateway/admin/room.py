@@ -16,6 +16,7 @@ from gateway.admin.instances import InstanceDesk, Records
 from gateway.admin.keys import Once
 from gateway.admin.people import People
 from gateway.admin.queueing import QueueingDesk
+from gateway.admin.rolling import RolloutDesk
 from gateway.admin.routes import AdminApi
 from gateway.admin.sessions import OperatorSessions
 from gateway.admin.shown import EntryShown
@@ -39,6 +40,7 @@ from provisioner.plans import Plans
 from provisioner.pool import PoolStatus
 from provisioner.prices import Prices
 from provisioner.queue import QueueDesk
+from provisioner.rollout import Rollouts
 from provisioner.subscriptions import Subscriptions
 from provisioner.switches import Switches, SwitchRecords
 
@@ -79,6 +81,7 @@ def admin_room(
     cloud: Clouds,
     queue: QueueDesk,
     spares: Callable[[], Awaitable[PoolStatus]],
+    rollouts: Rollouts,
     subscriptions: Subscriptions,
     plans: Plans,
     prices: Prices,
@@ -123,6 +126,7 @@ def admin_room(
         HookDesk(webhooks, private=webhooks_private),
         HealthDesk(checkup),
         QueueingDesk(queue, spares, subscriptions, plans),
+        RolloutDesk(rollouts),
         door=door,
         once=Once(book, master_keys, clock),
         metrics=metrics,

@@ -60,6 +60,9 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("GET", "/v1/health"): Rule(Role.VIEWER, audited=False),
     ("GET", "/v1/switches"): Rule(Role.VIEWER, audited=False),
     ("PUT", "/v1/switches/{name}"): Rule(Role.OPERATOR),
+    ("GET", "/v1/rollout"): Rule(Role.VIEWER, audited=False),
+    ("POST", "/v1/rollout"): Rule(Role.OWNER),  # what it names runs beside everybody's data
+    ("POST", "/v1/rollout/{order}"): Rule(Role.OPERATOR),
     ("GET", "/v1/webhooks"): Rule(Role.OPERATOR),
     ("POST", "/v1/webhooks"): Rule(Role.OWNER),  # what happens here is told to whoever is named
     ("DELETE", "/v1/webhooks/{id}"): Rule(Role.OWNER),

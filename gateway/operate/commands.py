@@ -5,6 +5,7 @@ from typing import Final
 from gateway.operate.house import costs, needs, overview, plan, pool, queue, replicas, switches
 from gateway.operate.instances import destroy, instances, logs, moving, timeline
 from gateway.operate.people import operators, signups
+from gateway.operate.rollout import rollout
 
 COMMANDS: Final = (
     instances,
@@ -18,6 +19,7 @@ COMMANDS: Final = (
     queue,
     plan,
     pool,
+    rollout,
     costs,
     overview,
     needs,

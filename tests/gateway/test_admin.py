@@ -17,6 +17,7 @@ from localcloud.database import Database
 from provisioner.offer import shipped
 from provisioner.pool import Pool
 from provisioner.queue import QueueDesk
+from provisioner.rollout import Rollouts
 from provisioner.store.changes import listen
 from provisioner.store.database import queries
 from provisioner.store.operators import OperatorTable
@@ -67,6 +68,7 @@ def listener(back: Back, *, open_metrics: bool = False) -> TestServer:
         cloud=back.cloud,
         queue=QueueDesk(back.parts, back.lifecycle),
         spares=Pool(back.parts, SpareTable(back.pool, clock), shipped().prices, told=lambda *_: None).status,
+        rollouts=Rollouts(back.parts, back.lifecycle, back.parts.rollouts),
         subscriptions=SubscriptionTable(back.pool, clock, listen_dsn=back.database.dsn),
         plans=back.parts.plans,
         prices=shipped().prices,

@@ -47,7 +47,7 @@ async def trail(admin: TestClient, **query: str) -> list[dict[str, Any]]:
 
 def filled(path: str) -> str:
     ids = {"id": ADA, "delivery_id": ADA, "visit_id": ADA}
-    return path.format(user_id=ADA, **ids, action="stop", name="nobody", verdict="admit")
+    return path.format(user_id=ADA, **ids, action="stop", order="pause", name="nobody", verdict="admit")
 
 
 async def test_every_route_stands_in_the_table_and_every_row_is_a_route(back: Back) -> None:
