@@ -257,6 +257,7 @@ async def running(
             queue=back.queue,
             spares=back.pool.status,
             rollouts=back.rollouts,
+            findings=back.reconciler.findings,
             subscriptions=adapters.subscriptions,
             plans=adapters.plans,
             prices=adapters.offer.prices,

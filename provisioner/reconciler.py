@@ -29,6 +29,7 @@ LOOK_S: Final = 5.0
 """How often a replica asks whether a round is due."""
 PAGE: Final = 1000
 TWICE: Final = 2
+LEFT_ALONE: Final = "left alone"
 DRIFT_GRACE: Final = timedelta(seconds=2)
 
 
@@ -62,6 +63,11 @@ class Finding:
     first_at: datetime
     last_at: datetime
     outcome: str | None = None
+
+    @property
+    def left_alone(self) -> bool:
+        """Its grace is over, and nothing is done about it without somebody's word."""
+        return self.outcome is not None and self.outcome.startswith(LEFT_ALONE)
 
 
 class Sightings(Protocol):
@@ -282,16 +288,16 @@ class Reconciler:
         sighting, reap = finding.sighting, self._settings.reap
         if sighting.what in DESTROYS_MACHINE:
             if reap is Reap.REPORT:
-                await self._record.settle(sighting, "left alone: REAP is `report`")
+                await self._record.settle(sighting, f"{LEFT_ALONE}: REAP is `report`")
             elif await self._still_nobodys_machine(sighting):
                 await self._destroy(sighting, finding)
         elif sighting.what in (What.ORPHAN_VOLUME, What.ORPHAN_APP):
             if reap is not Reap.VOLUMES:
-                await self._record.settle(sighting, f"left alone: REAP is `{reap}`")
+                await self._record.settle(sighting, f"{LEFT_ALONE}: REAP is `{reap}`")
             elif await self._still_nobodys_disk(sighting):
                 await self._destroy(sighting, finding)
         else:
-            await self._record.settle(sighting, "left alone: not provably ours to touch")
+            await self._record.settle(sighting, f"{LEFT_ALONE}: not provably ours to touch")
 
     async def _destroy(self, sighting: Sighting, finding: Finding) -> None:
         detail = {**sighting.detail, "resource": sighting.resource, "what": sighting.what.value, "times": finding.times}

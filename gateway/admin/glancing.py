@@ -72,6 +72,7 @@ class NeedShown(Shown):
     user_id: UUID | None
     email: str | None
     fix: FixShown | None
+    doc: str | None = Field(description="Where to read on.")
 
 
 class NeedsShown(Shown):

@@ -1,6 +1,6 @@
 """The admin room put together: every desk, its door and its loops. Adapters are handed in."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Protocol
@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from gateway.admin.book import AdminBook
 from gateway.admin.events import EventDesk
 from gateway.admin.feed import Feed, Log
+from gateway.admin.findings import Findings, FindingsDesk
 from gateway.admin.glancing import GlanceDesk
 from gateway.admin.guard import Doorkeeper
 from gateway.admin.healthy import HealthDesk
@@ -28,6 +29,8 @@ from gateway.dashboard.door import Dashboard
 from gateway.observe import Metrics
 from gateway.overview.book import OverviewBook
 from gateway.overview.glance import Clouds, Overview
+from gateway.overview.needs import Need
+from gateway.overview.orphans import needs_of_findings
 from gateway.overview.replica import Heart
 from gateway.session.visits import Visits
 from gateway.webhooks.book import WebhookBook
@@ -82,6 +85,7 @@ def admin_room(
     queue: QueueDesk,
     spares: Callable[[], Awaitable[PoolStatus]],
     rollouts: Rollouts,
+    findings: Findings,
     subscriptions: Subscriptions,
     plans: Plans,
     prices: Prices,
@@ -97,7 +101,11 @@ def admin_room(
     feed = Feed(store, news, clock)
     webhooks = WebhookBook(pool, webhook_queries, clock, master_keys)
     overview_book = OverviewBook(pool, overview_queries)
-    overview = Overview(overview_book, lifecycle, cloud, plans, prices, clock)
+
+    async def orphans() -> Sequence[Need]:
+        return needs_of_findings(await findings())
+
+    overview = Overview(overview_book, lifecycle, cloud, plans, prices, clock, more=[orphans])
     sessions = OperatorSessions(book, clock)
     instances = InstanceDesk(store, lifecycle, clock)
     door = Doorkeeper(
@@ -127,6 +135,7 @@ def admin_room(
         HealthDesk(checkup),
         QueueingDesk(queue, spares, subscriptions, plans),
         RolloutDesk(rollouts),
+        FindingsDesk(findings),
         door=door,
         once=Once(book, master_keys, clock),
         metrics=metrics,

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gateway.operate.house import costs, needs, overview, plan, pool, queue, replicas, switches
+from gateway.operate.house import costs, findings, needs, overview, plan, pool, queue, replicas, switches
 from gateway.operate.instances import destroy, instances, logs, moving, timeline
 from gateway.operate.people import operators, signups
 from gateway.operate.rollout import rollout
@@ -23,6 +23,7 @@ COMMANDS: Final = (
     costs,
     overview,
     needs,
+    findings,
     replicas,
     switches,
     signups,

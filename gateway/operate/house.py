@@ -175,6 +175,33 @@ def needs(api: Api, as_json: bool) -> None:
 @click.command()
 @as_json
 @api
+def findings(api: Api, as_json: bool) -> None:
+    """Orphans at Fly and other differences from the records, the dearest first."""
+    found = api.ask("GET", "/v1/findings")["findings"]
+    if as_json:
+        tell(found)
+        return
+    show(
+        ("what", "resource", "app", "since", "seen", "$/month", "outcome"),
+        [
+            (
+                each["what"],
+                each["resource"],
+                each["app"],
+                ago(each["first_at"]),
+                each["times"],
+                f"{each['usd_per_month']:.2f}",
+                each["outcome"] or "watched",
+            )
+            for each in found
+        ],
+        empty="everything at Fly is as recorded",
+    )
+
+
+@click.command()
+@as_json
+@api
 def replicas(api: Api, as_json: bool) -> None:
     """Gateway processes, and background work that has ended."""
     found = api.ask("GET", "/v1/replicas")["replicas"]

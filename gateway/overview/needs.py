@@ -16,7 +16,17 @@ FLAPS: Final = 6
 FAILURES: Final = 2
 SILENT_AFTER: Final = timedelta(seconds=60)
 
-Kind = Literal["stuck", "dead_letter", "failing", "never_idle", "flapping", "loop_stale", "replica_silent", "held_back"]
+Kind = Literal[
+    "stuck",
+    "dead_letter",
+    "failing",
+    "never_idle",
+    "flapping",
+    "loop_stale",
+    "replica_silent",
+    "held_back",
+    "orphan",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,8 @@ class Need:
     user_id: UserId | None = None
     email: str | None = None
     fix: Fix | None = None
+    doc: str | None = None
+    """Where to read on."""
 
 
 def needs_of(
@@ -61,6 +73,7 @@ _URGENT: Final[Sequence[Kind]] = (
     "flapping",
     "never_idle",
     "held_back",
+    "orphan",
 )
 
 

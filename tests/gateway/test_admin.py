@@ -22,6 +22,7 @@ from provisioner.store.changes import listen
 from provisioner.store.database import queries
 from provisioner.store.operators import OperatorTable
 from provisioner.store.plans import SubscriptionTable
+from provisioner.store.sightings import SightingTable
 from provisioner.store.spares import SpareTable
 from provisioner.store.switches import SwitchTable
 from provisioner.tasks import Tasks
@@ -68,6 +69,7 @@ def listener(back: Back, *, open_metrics: bool = False) -> TestServer:
         cloud=back.cloud,
         queue=QueueDesk(back.parts, back.lifecycle),
         spares=Pool(back.parts, SpareTable(back.pool, clock), shipped().prices, told=lambda *_: None).status,
+        findings=SightingTable(back.pool, clock).all_sightings,
         rollouts=Rollouts(back.parts, back.lifecycle, back.parts.rollouts),
         subscriptions=SubscriptionTable(back.pool, clock, listen_dsn=back.database.dsn),
         plans=back.parts.plans,
