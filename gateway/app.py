@@ -258,6 +258,7 @@ async def running(
             spares=back.pool.status,
             rollouts=back.rollouts,
             findings=back.reconciler.findings,
+            awake=back.awake,
             subscriptions=adapters.subscriptions,
             plans=adapters.plans,
             prices=adapters.offer.prices,

@@ -22,6 +22,7 @@ from gateway.admin.routes import AdminApi
 from gateway.admin.sessions import OperatorSessions
 from gateway.admin.shown import EntryShown
 from gateway.admin.signups import SignupDesk, Signups
+from gateway.admin.stories import Keeper, StoryDesk
 from gateway.admin.switching import SwitchDesk
 from gateway.admin.visits import VisitDesk
 from gateway.checkup.checks import Checkup
@@ -86,6 +87,7 @@ def admin_room(
     spares: Callable[[], Awaitable[PoolStatus]],
     rollouts: Rollouts,
     findings: Findings,
+    awake: Keeper,
     subscriptions: Subscriptions,
     plans: Plans,
     prices: Prices,
@@ -117,6 +119,7 @@ def admin_room(
         overview=overview,
         records=store,
         trail=store,
+        awake=awake,
         signups=signups,
         switches=switch_records,
         checkup=checkup,
@@ -136,6 +139,7 @@ def admin_room(
         QueueingDesk(queue, spares, subscriptions, plans),
         RolloutDesk(rollouts),
         FindingsDesk(findings),
+        StoryDesk(awake),
         door=door,
         once=Once(book, master_keys, clock),
         metrics=metrics,

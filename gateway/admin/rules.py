@@ -60,6 +60,8 @@ RULES: Final[dict[tuple[str, str], Rule]] = {
     ("GET", "/v1/health"): Rule(Role.VIEWER, audited=False),
     ("GET", "/v1/switches"): Rule(Role.VIEWER, audited=False),
     ("PUT", "/v1/switches/{name}"): Rule(Role.OPERATOR),
+    ("GET", "/v1/instances/{user_id}/story"): Rule(Role.VIEWER),
+    ("POST", "/v1/instances/{user_id}/extend"): Rule(Role.OPERATOR),
     ("GET", "/v1/findings"): Rule(Role.VIEWER),
     ("GET", "/v1/rollout"): Rule(Role.VIEWER, audited=False),
     ("POST", "/v1/rollout"): Rule(Role.OWNER),  # what it names runs beside everybody's data

@@ -17,6 +17,7 @@ from gateway.admin.guard import CALLER, Doorkeeper
 from gateway.admin.instances import AskPage, Records, mark, place
 from gateway.admin.sessions import COOKIE, LASTS, OperatorSessions, csrf_of, is_csrf, shown
 from gateway.admin.signups import Signups
+from gateway.admin.stories import Keeper
 from gateway.checkup.checks import Checkup
 from gateway.dashboard.charts import bars
 from gateway.dashboard.drawing import Drawing
@@ -56,6 +57,7 @@ class Dashboard:
         overview: Overview,
         records: Records,
         trail: Trail,
+        awake: Keeper,
         signups: Signups,
         switches: SwitchRecords,
         checkup: Checkup,
@@ -63,7 +65,7 @@ class Dashboard:
         replica: str,
     ) -> None:
         self._door, self._sessions, self._overview = door, sessions, overview
-        self._records, self._trail, self._signups = records, trail, signups
+        self._records, self._trail, self._signups, self._awake = records, trail, signups, awake
         self._switches, self._checkup, self._clock, self._replica = switches, checkup, clock, replica
         self._drawing = Drawing()
 
@@ -223,6 +225,7 @@ class Dashboard:
             facts=facts(truths),
             waiting=await self._records.waiting(user_id),
             calls=calls(record),
+            story=await self._awake.story(user_id, limit=30),
             entries=await self._trail.latest_audit(user_id=user_id, limit=60),
         )
 

@@ -3,9 +3,10 @@
 from typing import Final
 
 from gateway.operate.house import costs, findings, needs, overview, plan, pool, queue, replicas, switches
-from gateway.operate.instances import destroy, instances, logs, moving, timeline
+from gateway.operate.instances import destroy, instances, logs, moving
 from gateway.operate.people import operators, signups
 from gateway.operate.rollout import rollout
+from gateway.operate.story import extend, timeline
 
 COMMANDS: Final = (
     instances,
@@ -15,6 +16,7 @@ COMMANDS: Final = (
     moving("restart", "restart", "Stop each WHO, then bring it up."),
     destroy,
     timeline,
+    extend,
     logs,
     queue,
     plan,

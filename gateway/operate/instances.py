@@ -137,20 +137,6 @@ def destroy(api: Api, who: tuple[str, ...], yes: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("who")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@as_json
-@api
-def timeline(api: Api, who: str, limit: int, as_json: bool) -> None:
-    """What happened to WHO, from the audit log, newest last."""
-    found = list(api.pages("/v1/audit", "entries", cursor="before", most=limit, user=api.who(who)))[::-1]
-    if as_json:
-        tell(found)
-        return
-    _events(found)
-
-
-@click.command()
 @click.option("--user", help="Only what is about this user.")
 @click.option("--after", type=int, help="Begin behind this row of the audit log.")
 @as_json
@@ -169,7 +155,8 @@ def logs(api: Api, user: str | None, after: int | None, as_json: bool) -> None:
         raise Unreachable(f"the stream was cut: {type(fault).__name__}") from None
 
 
-def _events(entries: Sequence[dict[str, Any]]) -> None:
+def show_events(entries: Sequence[dict[str, Any]]) -> None:
+    """Rows of the audit log as a table."""
     show(
         ("when", "what", "from", "to", "by", "detail"),
         [

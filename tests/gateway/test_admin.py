@@ -14,6 +14,7 @@ from gateway.observe import Metrics
 from gateway.session.admissions import Admissions, Rules
 from gateway.session.visits import Visits
 from localcloud.database import Database
+from provisioner.awake import Awake
 from provisioner.offer import shipped
 from provisioner.pool import Pool
 from provisioner.queue import QueueDesk
@@ -70,6 +71,7 @@ def listener(back: Back, *, open_metrics: bool = False) -> TestServer:
         queue=QueueDesk(back.parts, back.lifecycle),
         spares=Pool(back.parts, SpareTable(back.pool, clock), shipped().prices, told=lambda *_: None).status,
         findings=SightingTable(back.pool, clock).all_sightings,
+        awake=Awake(back.store, back.traffic, clock, back.parts.plans.of),
         rollouts=Rollouts(back.parts, back.lifecycle, back.parts.rollouts),
         subscriptions=SubscriptionTable(back.pool, clock, listen_dsn=back.database.dsn),
         plans=back.parts.plans,

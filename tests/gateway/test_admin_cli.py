@@ -112,9 +112,9 @@ async def test_a_life_typed(back: Back, where: dict[str, str]) -> None:
     assert str(ada.user_id) in listed.output  # whole, also in a pipe
     shown = printed(await typed("instances", "show", "ada@", "--json", **where))
     assert (shown["machine"]["state"], shown["differ"]) == ("started", [])
-    story = printed(await typed("timeline", "ada@", "--json", **where))
+    story = printed(await typed("timeline", "ada@", "--rows", "--json", **where))
     assert story[0]["action"] == "create"
-    assert "stopped" in (await typed("timeline", "ada@", **where)).output
+    assert "stopped" in (await typed("timeline", "ada@", "--rows", **where)).output
     refused = await asyncio.to_thread(CliRunner().invoke, main, ["admin", "destroy", "ada@"], env=where, input="n\n")
     assert refused.exit_code == 1
     assert await back.store.find(ada.user_id) is not None
