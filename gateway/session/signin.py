@@ -24,6 +24,7 @@ from gateway.session.identity import Identity, NotSignedIn, SignInUnavailable
 from gateway.session.line import Line
 from gateway.session.next import HOME, safe_next
 from gateway.session.origin import check_origin
+from gateway.session.pulse import Pulse
 from gateway.session.sessions import Sessions
 from gateway.session.settings import SessionSettings
 from gateway.session.supabase import Granted, SupabaseAuth, SupabaseRefused, SupabaseSilent, TooMany
@@ -62,6 +63,7 @@ class SignIn:
         """`client_ip` tells a request's true sender, for Supabase's rate limit and the list of sessions."""
         self._settings, self._sessions, self._tokens = settings, sessions, tokens
         self._supabase, self._clock, self._client_ip = supabase, clock, client_ip
+        self._pulse = Pulse(supabase, clock)
         self._admissions = admissions
         self._names = sessions.names
         self._vault = Vault(settings.master_keys, purpose="flow-cookie")
@@ -88,6 +90,11 @@ class SignIn:
             log.warning("sign_in_loop", times=len(times))
             cleared = cookie.clear_cookie(self._names.loop, self._names)  # so that the page's own link works
             raise SignInFailed(Kind.LOOP, next_path=next_path, set_cookies=(cleared,))
+        try:
+            await self._pulse.check()
+        except SupabaseSilent as silent:
+            log.warning("sign_in_failed", kind=Kind.UNAVAILABLE.value, cause=str(silent))
+            raise SignInFailed(Kind.UNAVAILABLE, next_path=next_path) from silent
         attempt = flow.begin(next_path, now=now)
         name, value = flow.to_cookie(attempt, self._names, self._vault)
         pending = cookie.flow_cookies(cookies, self._names)

@@ -95,6 +95,18 @@ class SupabaseAuth:
         }
         return f"{self._url}/authorize?{urlencode(query)}"
 
+    async def check_health(self) -> None:
+        """Return if it answers. Raises SupabaseSilent if not.
+
+        Only silence and 5xx count: a refusal is an answer too, and no reason to send nobody there.
+        """
+        try:
+            answer = await self._http.get(f"{self._url}/health", headers={"apikey": self._key})
+        except httpx.HTTPError as silent:
+            raise SupabaseSilent(f"no answer ({type(silent).__name__})") from silent
+        if answer.status_code >= 500:
+            raise SupabaseSilent(f"no answer ({answer.status_code})")
+
     async def exchange(self, code: str, verifier: str, *, user_ip: str | None) -> Granted:
         """The tokens for a code that came back from Google. Works once.
 

@@ -21,6 +21,28 @@ async def test_a_deep_link_survives_signing_in(browser: Browser, cloud: Cloud) -
     assert await cloud.calls("pkce") == 1
 
 
+async def test_nobody_is_sent_to_a_supabase_that_does_not_answer(browser: Browser, cloud: Cloud) -> None:
+    """Sign-in is down: our page says so, where the browser would have shown somebody else's error."""
+    await cloud.fault("/auth/v1/*", kind="status", status=503, times=None)
+    for _ in range(3):
+        told = await browser.get("/auth/login", params={"next": "/notes/7"})
+        assert (told.status_code, body(told)["kind"]) == (503, "unavailable")
+    await cloud.heal()
+    assert (await cloud.pull("GET", "/requests"))["GET /auth/v1/health"]["count"] == 1
+    cloud.clock.pass_(seconds=3)
+    for _ in range(3):
+        assert (await browser.get("/auth/login")).status_code == 303
+    assert (await cloud.pull("GET", "/requests"))["GET /auth/v1/health"]["count"] == 2
+
+
+async def test_a_supabase_without_a_word_on_its_health_is_no_reason_to_send_nobody(
+    browser: Browser, cloud: Cloud
+) -> None:
+    """A refusal is an answer: only silence is an outage."""
+    await cloud.fault("/auth/v1/health", kind="status", status=404, times=None)
+    assert (await browser.get("/auth/login")).status_code == 303
+
+
 async def test_no_page_of_sign_in_is_cached_or_leaks_its_address(browser: Browser) -> None:
     """Neither a shared cache nor the next site learns a code, a state or a session."""
     first = await browser.get("/auth/login")
