@@ -73,10 +73,11 @@ class Pool:
     async def round(self, work: Tasks) -> None:
         """Bring the pool nearer to what it should be. Spares are made in `work`, beside it."""
         settings, clock = self._parts.pool, self._parts.clock
+        begun = set(self._making)  # before the rows are read: one that is begun may have none yet, or be ready by now
         spares = await self._spares.all_spares()
         self._target = pool_size(await self._spares.arrivals(minutes=HISTORY_MIN), self._target, settings)
         for spare in spares:
-            if spare.state is SpareState.MAKING and spare.id not in self._making:
+            if spare.state is SpareState.MAKING and spare.id not in begun:
                 await self._discard(spare, "its maker is gone")
             elif spare.state is SpareState.CLAIMED and clock.now() - spare.state_since >= ADOPT_AFTER:
                 await self._discard(spare, "claimed by nobody who stayed")
@@ -89,7 +90,8 @@ class Pool:
                 await self._bury(spare)
         held = self._parts.switches.on(Switch.PAUSE_PROVISIONING)
         if clock.monotonic() >= self._not_before and not held:
-            for _ in range(min(decision.make, settings.at_once - len(self._making))):
+            unwritten = len(begun - {spare.id for spare in spares})
+            for _ in range(min(decision.make - unwritten, settings.at_once - len(self._making))):
                 spare_id = uuid4()
                 self._making.add(spare_id)
                 work.begin(self._make(spare_id), name=f"spare:{spare_id}")

@@ -22,6 +22,8 @@ select
     from gateway.vigils v where v.user_id = :user_id)::text as vigils,
   (select coalesce(jsonb_agg(to_jsonb(k) order by k.kept_at), '[]')
     from gateway.kept_volumes k where k.user_id = :user_id)::text as kept_volumes,
+  (select coalesce(jsonb_agg(to_jsonb(m) order by m.at), '[]')
+    from gateway.rollout_moves m where m.user_id = :user_id)::text as image_changes,
   (select coalesce(jsonb_agg(to_jsonb(a) order by a.id), '[]') from gateway.audit_log a
     where a.user_id = :user_id)::text as audit;
 

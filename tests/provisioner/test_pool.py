@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import Any, cast
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -19,7 +19,7 @@ from provisioner.instance import Instance, Isolation, State
 from provisioner.offer import shipped
 from provisioner.pool import Pool
 from provisioner.ports import MachineState
-from provisioner.spares import PoolSettings, Spare, SpareEvent, SpareState
+from provisioner.spares import Model, PoolSettings, Spare, SpareEvent, SpareState
 from provisioner.tasks import Tasks
 from tests.parts.back import APP, SETTINGS, Back, another_replica, back_of_house, somebody
 
@@ -244,6 +244,25 @@ async def test_in_its_own_app_a_spare_brings_app_network_and_address_along(datab
         await back.lifecycle.destroy(ada.user_id, actor="test")
         assert spare.machine_id is not None
         assert await back.cloud.machine(spare.app_name, spare.machine_id) is None
+
+
+async def test_those_that_are_begun_count_before_they_are_written_down(back: Back) -> None:
+    begun, written = [], asyncio.Event()
+
+    class Slow:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(back.spares, name)
+
+        async def add_spare(self, spare_id: UUID, model: Model, **names: Any) -> Spare:
+            begun.append(spare_id)
+            await written.wait()
+            return await back.spares.add_spare(spare_id, model, **names)
+
+    pool = Pool(back.parts, cast("Any", Slow()), shipped().prices, told=lambda target, ready: None)
+    async with Tasks() as work:
+        for _ in range(3):
+            await pool.round(work)
+    assert len(begun) == 2
 
 
 async def test_the_status_says_what_it_costs(back: Back) -> None:
