@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
@@ -12,7 +12,7 @@ import structlog
 from cachetools import TTLCache
 
 from gateway.session.identity import SessionError, SignInUnavailable
-from gateway.session.records import in_words
+from gateway.session.records import ANSWER_WITHIN, PATIENCE, in_words
 from provisioner.clock import Clock
 from provisioner.instance import UserId
 from provisioner.store.database import queries
@@ -21,7 +21,8 @@ REMEMBERED: Final = 100_000
 REMEMBERED_FOR_S: Final = 60.0
 """News of a change come at once; this bounds how long one that was missed can lie."""
 GRACE_S: Final = 900.0
-"""While the database does not answer, who came in within so many seconds goes on. As for sessions."""
+"""While the database does not answer, who came in within so many seconds goes on (REMEMBERED_FOR_S more, at most, if
+they are at it). As for sessions."""
 log = structlog.get_logger(__name__)
 
 
@@ -104,20 +105,22 @@ class Admissions:
             return
         changes = self._changes
         try:
-            standing = await self.ask(user_id, email)
+            within = PATIENCE if user_id in self._lately else ANSWER_WITHIN
+            standing = await self.ask(user_id, email, within=within)
         except SignInUnavailable:
-            if user_id in self._lately:
-                return
-            raise
+            if user_id not in self._lately:
+                raise
+            self._may[user_id] = True  # for a while nobody of theirs waits for it again; see `heard_change`
+            return
         if standing is not Standing.ADMITTED:
             log.info("not_admitted", user_id=str(user_id), standing=standing.value)
             raise NotAdmitted(standing)
         if changes == self._changes:
             self._may[user_id] = self._lately[user_id] = True
 
-    async def ask(self, user_id: UserId, email: str) -> Standing:
+    async def ask(self, user_id: UserId, email: str, *, within: timedelta = ANSWER_WITHIN) -> Standing:
         """Their standing now. Who asks for the first time is written down. Raises SignInUnavailable."""
-        async with in_words():
+        async with in_words(within):
             row = await self._sql.standing(self._pool, user_id=user_id)
             if row["leaving"]:
                 return Standing.LEAVING

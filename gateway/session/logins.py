@@ -10,7 +10,7 @@ import structlog
 from cachetools import TTLCache
 
 from gateway.session.identity import NotSignedIn, Reason, SignInUnavailable
-from gateway.session.records import in_words
+from gateway.session.records import ANSWER_WITHIN, PATIENCE, in_words
 from provisioner.clock import Clock
 from provisioner.instance import UserId
 from provisioner.store.database import queries
@@ -61,15 +61,18 @@ class Logins:
             return
         ends = self._ends
         login, issued_at = login_of(session)
+        lately = session in self._lately.get(user_id, ())
         try:
-            async with in_words():
+            async with in_words(PATIENCE if lately else ANSWER_WITHIN):
                 ended = await self._sql.login_ended(
                     self._pool, user_id=user_id, supabase_session_id=login, issued_at=issued_at
                 )
         except SignInUnavailable:
-            if session in self._lately.get(user_id, ()):
-                return
-            raise
+            if session not in self._lately.get(user_id, ()):
+                raise
+            # For a while no program of theirs waits for it again. Once we hear of ends again, all is asked anew.
+            self._alive[user_id] = self._alive.get(user_id, set()) | {session}
+            return
         if ended:
             log.info("token_refused", reason="its login ended")
             raise NotSignedIn(Reason.REVOKED, "its login ended")

@@ -57,6 +57,10 @@ class Memory:
         self._seen[id_hash] = now
         return known.identity
 
+    def knows(self, id_hash: bytes) -> bool:
+        """Whether there is something to go on with, should nobody answer."""
+        return id_hash in self._known
+
     def due(self, id_hash: bytes, now: datetime) -> bool:
         """Whether it is time to refresh the session."""
         known = self._known.get(id_hash)

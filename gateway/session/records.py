@@ -21,6 +21,8 @@ from provisioner.store.database import queries
 
 ANSWER_WITHIN: Final = timedelta(seconds=8)
 """For one query, waiting for a free connection included: asyncpg alone would wait for one without end."""
+PATIENCE: Final = timedelta(seconds=3)
+"""The same where memory has an answer too. Longer makes everybody wait when the database hangs."""
 LOCK_WAIT: Final = timedelta(seconds=10)
 """Longer than a call to Supabase, so that who waits for another replica's refresh gets its outcome."""
 # Written by Supabase itself. What users and operators may write can be large, or hold what jsonb cannot (U+0000).
@@ -107,8 +109,8 @@ class Records:
             )
         return _record(id_hash, claims, granted, expires_at=expires_at, ip=ip)
 
-    async def read(self, id_hash: bytes) -> Record | None:
-        async with in_words():
+    async def read(self, id_hash: bytes, *, within: timedelta = ANSWER_WITHIN) -> Record | None:
+        async with in_words(within):
             return self._open(await self._sql.read_session(self._pool, id_hash=id_hash))
 
     @asynccontextmanager
@@ -153,9 +155,16 @@ class Records:
         async with in_words():
             await self._sql.sign_out_everywhere(self._pool, user_id=user_id, now=now)
 
-    async def see(self, seen: Mapping[bytes, datetime], *, idle: timedelta, absolute: timedelta) -> None:
+    async def see(
+        self,
+        seen: Mapping[bytes, datetime],
+        *,
+        idle: timedelta,
+        absolute: timedelta,
+        within: timedelta = ANSWER_WITHIN,
+    ) -> None:
         """Write when sessions were last used, and move their sliding end."""
-        async with in_words():
+        async with in_words(within):
             await self._sql.see_sessions(
                 self._pool, hashes=list(seen), ats=list(seen.values()), idle=idle, absolute=absolute
             )

@@ -19,7 +19,7 @@ from gateway.session.cookie import CookieNames
 from gateway.session.flight import Flights
 from gateway.session.identity import Identity, NotSignedIn, Reason, SessionError, SignInUnavailable
 from gateway.session.memory import Memory
-from gateway.session.records import Ended, Records, Seen
+from gateway.session.records import ANSWER_WITHIN, PATIENCE, Ended, Records, Seen
 from gateway.session.refresh import Refresher
 from gateway.session.sender import plain_address, plain_text
 from gateway.session.settings import SessionSettings
@@ -233,9 +233,11 @@ class Sessions:
 
     async def _read(self, id_hash: bytes) -> Identity:
         epoch = self._memory.epoch
-        if seen := self._memory.take_seen(id_hash):
-            await self._see(seen)  # or its sliding end would look nearer than it is
-        record = await self._records.read(id_hash)
+        within = PATIENCE if self._memory.knows(id_hash) else ANSWER_WITHIN
+        if (seen := self._memory.take_seen(id_hash)) and not await self._see(seen, within=within):
+            # Its sliding end would look nearer than it is; and who cannot write now need not wait for reading.
+            raise SignInUnavailable("the database does not answer")
+        record = await self._records.read(id_hash, within=within)
         now = self._clock.now()
         if record is None:
             return await self._read_visit(id_hash, epoch)
@@ -266,12 +268,16 @@ class Sessions:
         self._memory.remember(record, self._clock.now(), epoch=epoch)
         return record.identity
 
-    async def _see(self, seen: dict[bytes, datetime]) -> None:
+    async def _see(self, seen: dict[bytes, datetime], *, within: timedelta = ANSWER_WITHIN) -> bool:
+        """Whether it was written."""
+        idle, absolute = self._settings.idle_lifetime, self._settings.absolute_lifetime
         try:
-            await self._records.see(seen, idle=self._settings.idle_lifetime, absolute=self._settings.absolute_lifetime)
+            await self._records.see(seen, idle=idle, absolute=absolute, within=within)
         except SignInUnavailable as unwritten:
             self._memory.put_back(seen)
             log.warning("last_seen_not_written", sessions=len(seen), error=unwritten.cause)
+            return False
+        return True
 
     async def _tell_supabase(self, ended: Ended, scope: Literal["local", "global"] = "local") -> None:
         if ended.access_token is None or self._clock.now() >= ended.access_expires_at:

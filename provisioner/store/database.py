@@ -4,12 +4,31 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 import aiosql
 import asyncpg
+import structlog
 
 from provisioner.clock import Clock
+
+RELEASE_S: Final = 1.0
+"""In which a connection has to be free again after its use, or after a query that was given up. Else it is closed."""
+log = structlog.get_logger(__name__)
+
+
+class Pool(asyncpg.Pool):  # type: ignore[misc]
+    """Whoever gives up a query is free RELEASE_S later, also while Postgres takes connections and says nothing.
+
+    asyncpg waits until the server has confirmed that a query was cancelled, at most for `command_timeout`: then every
+    timeout of ours would be longer by that.
+    """
+
+    async def release(self, connection: Any, *, timeout: float | None = None) -> None:
+        try:
+            await super().release(connection, timeout=RELEASE_S if timeout is None else timeout)
+        except TimeoutError:
+            log.warning("database_connection_given_up")  # asyncpg has closed it; another is made when one is needed
 
 
 @asynccontextmanager
@@ -23,8 +42,13 @@ async def connect(
     every transaction to another server process; statements are then parsed anew each time.
     `command_timeout` in seconds.
     """
-    async with asyncpg.create_pool(
+    async with Pool(
         dsn,
+        connection_class=asyncpg.Connection,
+        record_class=asyncpg.Record,
+        loop=None,
+        max_queries=50_000,  # this and the next as asyncpg.create_pool has them
+        max_inactive_connection_lifetime=300.0,
         min_size=1,
         max_size=max_size,
         statement_cache_size=statement_cache_size,

@@ -18,6 +18,7 @@ from provisioner.store.postgres import PostgresStore
 from tests.parts.back import somebody
 from tests.parts.clock import ManualClock
 from tests.parts.instances import ADA, GRACE, THEN, an_instance
+from tests.parts.line import line_to
 
 
 @pytest.fixture
@@ -105,6 +106,27 @@ class TestDirectory:
         assert directory.ready(ada.user_id) == active
         with pytest.raises(asyncpg.InterfaceError):
             await directory.find(GRACE)
+
+    async def test_while_the_database_says_nothing_who_was_ready_is_served(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It takes connections and queries and answers none: nobody waits until it has confirmed that we gave up."""
+        monkeypatch.setattr("gateway.directory.PATIENCE_S", 0.3)
+        clock, ada = ManualClock(), somebody()
+        async with line_to(database) as (line, far), connect(far.dsn, max_size=2, command_timeout=600) as pool:
+            store = PostgresStore(pool, clock, listen_dsn=far.dsn)
+            directory = Directory(store, clock)
+            active = await an_active(store, ada)
+            await directory.find(ada.user_id)
+            await clock.advance(minutes=10)
+            line.silent = True
+            async with asyncio.timeout(60):
+                # More at once than there are connections.
+                assert await asyncio.gather(*(directory.find(ada.user_id) for _ in range(5))) == [active] * 5
+                with pytest.raises(TimeoutError):
+                    await directory.find(GRACE)
+            line.silent = False
+            assert await directory.find(GRACE) is None
 
 
 class TestActivity:

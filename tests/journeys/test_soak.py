@@ -26,6 +26,7 @@ from tests.journeys.conftest import Visit
 from tests.journeys.test_signing_in import assert_problem
 from tests.journeys.visitor import FETCH, PAGE, Visitor, access_token
 from tests.parts.account import AccountVisitor
+from tests.parts.line import line_to
 from tests.parts.system import Replica, Served, served, until
 
 TOKEN_LIVES_S: Final = 3
@@ -149,6 +150,39 @@ def assert_says_why(answer: httpx.Response, gateway: Replica) -> None:
     assert "Sign-in does not answer right now" in answer.text
     assert "/auth/login?next=/_gateway/instance" in answer.text
     assert int(answer.headers["Retry-After"]) > 0
+
+
+async def test_who_is_at_work_works_on_while_the_database_says_nothing(
+    tmp_path: Path, database: Database, visit: Visit
+) -> None:
+    """It hangs instead of refusing: what I have goes on, newcomers are told, and all heals by itself."""
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        line, far = await enter(line_to(database))
+        cloud = await enter(served(tmp_path, far))
+        cloud.auth.project.rate_burst = 1_000
+        gateway = await cloud.replica()
+        back_to, key = f"{gateway.public}/auth/callback?s=x", cloud.auth.publishable_key
+        ada = await visit("ada", at=gateway)
+        her = await enter(AccountVisitor(ada.email, gateway.public))
+        assert (await her.sign_in()).status_code == 200
+        login = await access_token(cloud.auth.url, key, email=ada.email, back_to=back_to)
+        personal = await her.new_token("app")
+        cloud.auth.project.token_lifetime_s = TOKEN_LIVES_S
+        assert (await ada.sign_in()).status_code == 200
+        desk = Desk(ada, (login, personal), await enter(ada.websocket()), cloud, database)
+        await desk.works()
+
+        line.silent = True
+        await desk.works_without_refresh()
+        assert_says_why(await sign_in("dora", gateway), gateway)
+        await desk.works()
+        back = datetime.now(UTC)
+        line.silent = False
+
+        await let_in("dora", gateway)
+        await desk.refreshed_after(back)
+        assert not gateway.program.ended
 
 
 async def test_who_is_at_work_works_on_while_supabase_has_a_bad_day(

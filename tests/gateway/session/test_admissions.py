@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from gateway.session.admissions import Admissions, Mode, NotAdmitted, Rules, Standing, decide
+from gateway.session.identity import SignInUnavailable
 from localcloud.database import Database
 from provisioner.instance import UserId
 from provisioner.store.database import connect
@@ -100,6 +101,28 @@ async def test_a_known_user_costs_no_query(pool: Any) -> None:
     await admissions.check(ada, ADA)
     await pool.close()
     await admissions.check(ada, ADA)
+
+
+async def test_who_was_let_in_goes_on_for_a_quarter_of_an_hour_without_the_database(database: Database) -> None:
+    """Unless news came that their standing changed. Who asks for the first time has to wait."""
+    clock, ada, bob = MovableClock(), somebody(), somebody()
+    async with connect(database.dsn) as pool:
+        admissions = Admissions(pool, clock, Rules())
+        for user in (ada, bob):
+            await admissions.check(user, ADA)
+    clock.pass_(minutes=1, seconds=1)  # the pool is closed: nobody answers any more
+    for _ in range(13):
+        await admissions.check(ada, ADA)
+        clock.pass_(minutes=1)
+    await admissions.check(bob, ADA)
+    admissions.heard_change(bob)
+    for who in (bob, somebody()):
+        with pytest.raises(SignInUnavailable):
+            await admissions.check(who, ADA)
+    await admissions.check(ada, ADA)
+    clock.pass_(minutes=2)
+    with pytest.raises(SignInUnavailable):
+        await admissions.check(ada, ADA)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Logins at Supabase that ended: their access tokens count for nothing, however well they are signed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.session import admissions as admissions_room
+from gateway.session import logins as logins_room
 from gateway.session.admissions import Admissions, Rules
 from gateway.session.identity import NotSignedIn, Reason, SignInUnavailable
 from gateway.session.logins import KEPT, Logins, login_of, session_of
@@ -17,6 +20,7 @@ from localcloud.database import Database
 from provisioner.instance import UserId
 from provisioner.store.database import connect
 from tests.gateway.session.stage import Browser, Cloud, MovableClock, Replica, access_token
+from tests.parts.line import line_to
 
 ADA = UserId(uuid4())
 ISSUED = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -74,6 +78,33 @@ async def test_an_outage_of_the_database_ends_nobody_who_was_in_lately(database:
         await logins.check(ADA, LOGIN)
     with pytest.raises(SignInUnavailable):
         await admissions.check(ADA, "ada@example.com")
+
+
+async def test_a_database_that_says_nothing_is_waited_for_once_a_minute(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was in lately goes on; only the first of their requests waits."""
+    for each in (logins_room, admissions_room):
+        monkeypatch.setattr(each, "PATIENCE", timedelta(seconds=0.3))
+    clock = MovableClock()
+    async with line_to(database) as (line, far), connect(far.dsn, max_size=2, command_timeout=600) as pool:
+        logins, admissions = Logins(pool, clock), Admissions(pool, clock, Rules())
+
+        async def both() -> None:
+            await logins.check(ADA, LOGIN)
+            await admissions.check(ADA, "ada@example.com")
+
+        await both()
+        clock.pass_(minutes=2)
+        line.silent = True
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(both() for _ in range(3)))  # more than there are connections
+            for _ in range(1_000):
+                await both()
+        line.silent = False
+        logins.heard_end(None)  # what the listener says once it listens again
+        admissions.heard_change(None)
+        await both()
 
 
 async def test_what_is_remembered_is_forgotten_with_the_news(pool: Any) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import asyncpg
 import pytest
 
 from gateway.session import cookie
+from gateway.session import sessions as sessions_room
 from gateway.session.identity import NotSignedIn, Reason, SignInUnavailable
 from gateway.session.logins import login_of
 from localcloud.database import Database
@@ -29,6 +31,7 @@ from tests.gateway.session.stage import (
     rows,
     until,
 )
+from tests.parts.line import line_to
 
 
 class TestKnowingWhoAsks:
@@ -273,6 +276,25 @@ async def test_the_database_being_away_is_no_sign_out(
         await admin.execute("alter table gateway.sessions_away rename to sessions")
         cloud.clock.pass_(minutes=1)
         await until(lambda: refreshed(gateway.room.sessions, session_id, cloud))
+
+
+async def test_the_database_saying_nothing_is_no_sign_out(
+    cloud: Cloud, gateway: Replica, session_id: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes what we ask and answers nothing: who is in goes on for the grace, though their token has ended."""
+    monkeypatch.setattr(sessions_room, "PATIENCE", timedelta(seconds=0.3))
+    async with line_to(database) as (line, far), replica(replace(cloud, dsn=far.dsn)) as behind:
+        sessions = behind.room.sessions
+        assert (await sessions.identify(header(session_id))).email == ADA
+        line.silent = True
+        cloud.clock.pass_(hours=1, minutes=5)
+        for _ in range(5):
+            async with asyncio.timeout(7):  # less than anybody waits who is not known
+                assert (await sessions.identify(header(session_id))).email == ADA
+            cloud.clock.pass_(seconds=20)
+        line.silent = False
+        cloud.clock.pass_(minutes=1)
+        await until(lambda: refreshed(sessions, session_id, cloud))
 
 
 async def test_logs_hold_no_secret(
