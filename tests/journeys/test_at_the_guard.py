@@ -71,6 +71,7 @@ async def test_neither_our_cookies_nor_our_tokens_reach_the_app(dev: System, vis
     assert "jarvis" in ours
     ada.http.cookies.set("theme", "dark", domain="127.0.0.1")
     ada.http.cookies.set("jarvis-flow-AAAAAAAA", "pending", domain="127.0.0.1")
+    ada.http.cookies.set("jarvis-operator", "for-the-dashboard", domain="127.0.0.1")
     ada.http.cookies.set("jarvis-theme", "light", domain="127.0.0.1")
     arrived = headers_at_the_app(await ada.http.get("/headers", headers=FETCH))
     assert set(arrived["cookie"].split("; ")) == {"theme=dark", "jarvis-theme=light"}
@@ -80,12 +81,12 @@ async def test_neither_our_cookies_nor_our_tokens_reach_the_app(dev: System, vis
     beside = await ada.http.get("/headers", headers={**FETCH, "Authorization": f"Bearer {bearer}"})
     for answer in (beside, await ada.http.get("/env", headers=FETCH)):
         assert answer.status_code == 200
-        for secret in (*ours.values(), bearer, "pending"):
+        for secret in (*ours.values(), bearer, "pending", "for-the-dashboard"):
             assert secret not in answer.text
     async with ada.websocket() as socket:
         await socket.send("headers")
         told = str(await socket.recv())
-    for secret in (*ours.values(), "X-Jarvis-Assertion"):
+    for secret in (*ours.values(), "for-the-dashboard", "X-Jarvis-Assertion"):
         assert secret.lower() not in told.lower()
 
 

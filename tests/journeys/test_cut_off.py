@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,8 @@ from tests.parts.account import AccountVisitor
 from tests.parts.system import Replica, Served, served, until
 
 WITHIN_S: Final = 5.0
+VISIT_S: Final = 12.0
+"""Of the visit that ends by itself: longer than opening three and ending two takes on a busy machine."""
 COOKIE, EVENTS, LOGIN, OTHER_LOGIN, TOKEN = "cookie", "event stream", "its access token", "another login", "token"
 ALL: Final = frozenset({COOKIE, EVENTS, LOGIN, OTHER_LOGIN, TOKEN})
 
@@ -220,6 +223,86 @@ async def test_what_ends_my_right_to_be_in_ends_what_i_have_open_at_every_replic
 
 async def past(second: int) -> bool:
     return int(time.time()) > second
+
+
+@dataclass
+class Guest:
+    """An operator at Ada's Machine, before one replica: a WebSocket and an event stream."""
+
+    operator: str
+    visit: str
+    cookie: str
+    socket: ClientConnection
+    events: "asyncio.Task[None]"
+
+    async def out(self, replica: Replica) -> None:
+        """Fails unless both end WITHIN_S from now, and the cookie opens nothing."""
+        async with asyncio.timeout(WITHIN_S):
+            with pytest.raises(ConnectionClosed):
+                await self.socket.recv()
+            await asyncio.wait({self.events})
+        await assert_closed(replica, {"Cookie": self.cookie}, True)
+
+    async def inside(self) -> None:
+        await self.socket.send("still here")
+        assert await self.socket.recv() == "still here"
+        assert not self.events.done()
+
+
+async def come_in(stack: AsyncExitStack, operator: Operator, user_id: str, name: str, *, opens: Replica) -> Guest:
+    """A visit by a new operator, whose link is opened at the first replica, with streams at `opens`."""
+    made = await operator.http.post("/v1/operators", json={"name": name, "role": "operator"})
+    bearer = {"Authorization": f"Bearer {made.json()['token']}"}
+    asked = {"reason": "To see how a visit ends", "minutes": 10}
+    told = (await operator.http.post(f"/v1/instances/{user_id}/visit", json=asked, headers=bearer)).json()
+    link = httpx.URL(told["url"])
+    async with httpx.AsyncClient(trust_env=False) as browser:
+        origin = {"Origin": str(link.copy_with(raw_path=b"/")).rstrip("/")}
+        opened = await browser.post(link.copy_with(query=None), data=dict(link.params), headers=origin)
+        assert opened.status_code == 303, opened.text
+        cookie = f"jarvis={browser.cookies['jarvis']}"
+    if name == "by-time":  # nobody has read the row yet: for this one the time is short
+        soon = "update gateway.visits set expires_at = clock_timestamp() + $2::interval where id = $1"
+        await operator.rows.execute(soon, told["id"], timedelta(seconds=VISIT_S))
+    socket = await stack.enter_async_context(websocket(opens.public, "/ws", {"Cookie": cookie}))
+    begun = asyncio.Event()
+    events = asyncio.ensure_future(follow(opens.public, cookie, begun))
+    stack.callback(events.cancel)
+    await begun.wait()
+    guest = Guest(name, told["id"], cookie, socket, events)
+    await guest.inside()
+    return guest
+
+
+async def test_a_visit_ends_at_the_other_replica_too(cloud: Served, database: Database) -> None:
+    """Whatever ends it: I do, their token is revoked, or its time is over. And no other visit with it."""
+    one, two = await together(cloud.replica("one"), cloud.replica("two"))
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        ada = await enter(Visitor("ada@example.com", one.public))
+        her = await enter(AccountVisitor(ada.email, one.public))
+        assert (await ada.sign_in()).status_code == (await her.sign_in()).status_code == 200
+        operator = await enter(operator_of(one))
+        user_id = await operator.user_id(ada.email)
+        late, mine, revoked = [
+            await come_in(stack, operator, user_id, name, opens=two) for name in ("by-time", "by-me", "by-revocation")
+        ]
+        assert "is over" in (await her.press("/visits/end", visit=mine.visit)).text
+        await mine.out(two)
+        await revoked.inside()
+        assert (await operator.http.delete(f"/v1/operators/{revoked.operator}")).status_code == 200
+        await revoked.out(two)
+
+        async def over() -> bool:
+            return bool(
+                await operator.rows.fetchval("select now() > expires_at from gateway.visits where id = $1", late.visit)
+            )
+
+        await late.inside()
+        await until(over, within=VISIT_S + 20)
+        await late.out(two)
+        async with ada.at(two.public) as there:
+            assert (await there.env())["USER_EMAIL"] == ada.email
 
 
 async def assert_closed(replica: Replica, proof: dict[str, str], closed: bool) -> None:

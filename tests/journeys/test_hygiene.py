@@ -265,6 +265,8 @@ PLANTED: Final = {
     "a sign-in in other letters": "Jarvis-Flow-AAAAAAAA=evil; Path=/auth",
     "who was here last": "jarvis-last=evil",
     "the loop guard": "jarvis-loop=evil; Path=/",
+    "an operator's at the dashboard": "jarvis-operator=evil; Path=/",
+    "a session at the account pages": "jarvis-account=evil; Domain=localhost",
 }
 
 

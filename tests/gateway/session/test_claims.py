@@ -4,7 +4,9 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +35,7 @@ from tests.gateway.session.tokens import (
 
 PEM = EC_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 GOOD = sign(claims())
+ED_KEY = Ed25519PrivateKey.generate()
 
 
 @pytest.mark.parametrize("token", [GOOD, sign(claims(), key=RSA_KEY, alg="RS256", kid="rsa")], ids=["ES256", "RS256"])
@@ -185,6 +188,27 @@ def test_the_table_fails_for_the_reason_each_row_names() -> None:
     """The rows' own helpers make tokens that are good but for one thing."""
     assert verify(sign_raw(json.dumps(claims()).encode()), KEYS, TRUST, now=NOW)
     assert verify(hs256(claims(), SECRET.encode()), {}, LEGACY, now=NOW)
+
+
+OCT = b"a secret that somebody published as a key of theirs"
+
+
+@pytest.mark.parametrize("alg", ["PS256", "RS384", "RS512", "HS256", "EdDSA", "none"])
+def test_two_algorithms_count_whatever_keys_there_are(alg: str) -> None:
+    """Should a key for another one ever come among ours, it opens nothing."""
+    if alg == "HS256":
+        key = {"kty": "oct", "k": part(OCT), "kid": "odd", "alg": alg}
+        token = hs256(claims(), OCT, kid="odd")
+    elif alg in ("EdDSA", "none"):
+        key = {"kty": "OKP", "crv": "Ed25519", "x": part(ED_KEY.public_key().public_bytes_raw()), "kid": "odd"}
+        token = sign(claims(), key=ED_KEY, alg="EdDSA", kid="odd")
+        if alg == "none":
+            token = f"{part({'alg': 'none', 'kid': 'odd'})}.{token.partition('.')[2]}"
+    else:
+        key = public_jwk(RSA_KEY, "odd", alg=alg)
+        token = sign(claims(), key=RSA_KEY, alg=alg, kid="odd")
+    with pytest.raises(TokenRefused, match="algorithm"):
+        verify(token, {"odd": jwt.PyJWK(key)}, TRUST, now=NOW)
 
 
 def test_an_unknown_key_is_told_apart() -> None:

@@ -69,6 +69,15 @@ def test_a_new_id_is_found_again_and_its_hash_tells_nothing() -> None:
     assert len(cookie.hash_of(new)) == 32
 
 
+def test_every_letter_of_an_id_is_chance() -> None:
+    ids = [cookie.new_session_id() for _ in range(500)]
+    assert len(set(ids)) == 500
+    for place in range(42):  # the last letter has four bits
+        assert len({each[place] for each in ids}) > 40, place
+    for apart in range(1, 42):  # and none repeats another
+        assert any(each[apart] != each[0] for each in ids)
+
+
 def test_clearing_repeats_the_flags_that_setting_had() -> None:
     """Browsers ignore a deletion of a `__Host-` cookie without Secure and Path=/."""
     cleared = cookie.clear_cookie(SECURE.session, SECURE)

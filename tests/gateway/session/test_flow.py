@@ -103,3 +103,23 @@ def test_no_letter_of_a_sealed_attempt_can_be_changed(at: int, letter: int) -> N
     changed = value[:at] + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[letter] + value[at + 1 :]
     found = flow.find(attempt.state, {name: changed}, NAMES, VAULT, now=NOW)
     assert found is None or found == attempt  # the last letter may carry bits that mean nothing
+
+
+@given(st.integers(0, 2), st.integers(0, 31), st.sampled_from("AZaz09-_"), st.sampled_from(["", "A", "\n", " "]))
+def test_only_the_whole_state_opens_an_attempt(which: int, at: int, letter: str, more: str) -> None:
+    """One letter off, too long, or another attempt's cookie under its name: nothing opens."""
+    cookies, flows = pending(3)
+    state = flows[which].state
+    shown = state[:at] + letter + state[at + 1 :] + more
+    found = flow.find(shown, cookies, NAMES, VAULT, now=NOW)
+    assert found == (flows[which] if shown == state else None)
+
+
+@given(st.permutations(range(3)))
+def test_each_attempt_opens_under_its_own_name_alone(order: list[int]) -> None:
+    cookies, flows = pending(3)
+    names = [flow.cookie_name(each.state, NAMES) for each in flows]
+    mixed = {name: cookies[names[other]] for name, other in zip(names, order, strict=True)}
+    for number, other in enumerate(order):
+        found = flow.find(flows[number].state, mixed, NAMES, VAULT, now=NOW)
+        assert found == (flows[number] if number == other else None)
