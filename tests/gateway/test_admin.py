@@ -1,101 +1,10 @@
 """The operator's door: nobody in without the token, every action answers when it is done, bad input is told."""
 
-from collections.abc import AsyncIterator, Sequence
-from functools import partial
-from pathlib import Path
-
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 
-from gateway.admin.room import admin_room
-from gateway.checkup.finding import Finding, bad, good
-from gateway.observe import Metrics
-from gateway.session.admissions import Admissions, Rules
-from gateway.session.visits import Visits
-from localcloud.database import Database
-from provisioner.awake import Awake
-from provisioner.offer import shipped
-from provisioner.pool import Pool
-from provisioner.queue import QueueDesk
-from provisioner.rollout import Rollouts
-from provisioner.store.changes import listen
-from provisioner.store.database import queries
-from provisioner.store.operators import OperatorTable
-from provisioner.store.plans import SubscriptionTable
-from provisioner.store.sightings import SightingTable
-from provisioner.store.spares import SpareTable
-from provisioner.store.switches import SwitchTable
-from provisioner.tasks import Tasks
-from tests.parts.back import Back, back_of_house, somebody
-
-TOKEN = "an-admin-token-of-enough-length"
-AUTH = {"Authorization": f"Bearer {TOKEN}"}
-
-
-@pytest.fixture
-async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
-    async with back_of_house(database, tmp_path) as back:
-        yield back
-
-
-async def checkup() -> Sequence[Finding]:
-    """All is well, but one thing."""
-    return [good("DB1", "It answered."), bad("AUTH2", "It is off.")]
-
-
-def listener(back: Back, *, open_metrics: bool = False) -> TestServer:
-    """The admin application as the gateway puts it together, with its loops beside it."""
-    clock = back.parts.clock
-    room = admin_room(
-        pool=back.pool,
-        queries=queries("admin"),
-        store=back.store,
-        news=partial(listen, back.database.dsn, "audit_written", clock),
-        lifecycle=back.lifecycle,
-        clock=clock,
-        metrics=Metrics(),
-        operators=OperatorTable(back.pool, clock),
-        signups=Admissions(back.pool, clock, Rules()),
-        visits=Visits(back.pool, clock),
-        public_url="https://my-jarvis.test",
-        token=TOKEN,
-        open_metrics=open_metrics,
-        master_keys={"k1": b"k" * 32},
-        switch_records=SwitchTable(back.pool, clock, listen_dsn=back.database.dsn),
-        switches=back.parts.switches,
-        webhook_queries=queries("webhooks"),
-        webhooks_private=True,
-        overview_queries=queries("overview"),
-        cloud=back.cloud,
-        queue=QueueDesk(back.parts, back.lifecycle),
-        spares=Pool(back.parts, SpareTable(back.pool, clock), shipped().prices, told=lambda *_: None).status,
-        findings=SightingTable(back.pool, clock).all_sightings,
-        awake=Awake(back.store, back.traffic, clock, back.parts.plans.of),
-        rollouts=Rollouts(back.parts, back.lifecycle, back.parts.rollouts),
-        subscriptions=SubscriptionTable(back.pool, clock, listen_dsn=back.database.dsn),
-        plans=back.parts.plans,
-        prices=shipped().prices,
-        checkup=checkup,
-        replica="one",
-        working=lambda: {"sweeper": "runs"},
-    )
-    application = room.api.application()
-
-    async def loops(_: web.Application) -> AsyncIterator[None]:
-        async with Tasks() as tasks:
-            for name, work in room.loops.items():
-                tasks.begin(work(), name=name)
-            yield
-
-    application.cleanup_ctx.append(loops)
-    return TestServer(application)
-
-
-@pytest.fixture
-async def admin(back: Back) -> AsyncIterator[TestClient]:
-    async with TestClient(listener(back)) as client:
-        yield client
+from tests.parts.admin import AUTH, TOKEN, listener
+from tests.parts.back import Back, somebody
 
 
 @pytest.mark.parametrize("path", ["/v1/instances", "/metrics", "/v1/nothing", "/"])

@@ -2,32 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from gateway.cli import main
-from localcloud.database import Database
 from provisioner.instance import UserId
 from provisioner.switches import Switch
-from tests.gateway.test_admin import TOKEN, listener
-from tests.parts.back import Back, back_of_house, somebody
-
-
-@pytest.fixture
-async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
-    async with back_of_house(database, tmp_path) as back:
-        yield back
-
-
-async def typed(*words: str, **environment: str) -> Result:
-    """Beside our loop: the command has one of its own."""
-    return await asyncio.to_thread(CliRunner().invoke, main, ["admin", *words], env=environment)
+from tests.parts.admin import TOKEN, printed, typed
+from tests.parts.back import Back, somebody
 
 
 async def test_a_log_that_holds_is_said_to_hold(back: Back) -> None:
@@ -76,13 +61,6 @@ async def test_a_database_that_is_not_there_is_no_traceback() -> None:
     assert (told.exit_code, told.output.startswith("Error: the database")) == (1, True)
 
 
-@pytest.fixture
-async def where(back: Back) -> AsyncIterator[dict[str, str]]:
-    """The environment of somebody who operates this gateway."""
-    async with listener(back) as server:
-        yield {"ADMIN_URL": str(server.make_url("/")), "ADMIN_TOKEN": TOKEN}
-
-
 async def test_operators_are_made_listed_and_revoked(where: dict[str, str]) -> None:
     made = await typed("operators", "add", "ada", "--role", "operator", **where)
     assert made.output.startswith("jvo_")
@@ -93,11 +71,6 @@ async def test_operators_are_made_listed_and_revoked(where: dict[str, str]) -> N
     assert [(each["name"], each["role"], bool(each["revoked_at"])) for each in listed] == [("ada", "operator", True)]
     hers = {**where, "ADMIN_TOKEN": made.output.strip()}
     assert (await typed("operators", "list", **hers)).exit_code == 1
-
-
-def printed(told: Result) -> Any:
-    """The JSON that was printed. The gateway logs in this very process, so its lines may stand before it."""
-    return json.loads(told.stdout.splitlines()[-1])
 
 
 async def test_a_life_typed(back: Back, where: dict[str, str]) -> None:

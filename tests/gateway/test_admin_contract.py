@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,9 +20,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from gateway.admin.rules import RULES
-from localcloud.database import Database
-from tests.gateway.test_admin import AUTH, listener
-from tests.parts.back import APP, Back, back_of_house, somebody
+from tests.parts.admin import AUTH
+from tests.parts.back import APP, Back, somebody
 
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 TIMES = 6
@@ -36,18 +34,6 @@ bounded = settings(
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-
-
-@pytest.fixture
-async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
-    async with back_of_house(database, tmp_path) as back:
-        yield back
-
-
-@pytest.fixture
-async def admin(back: Back) -> AsyncIterator[TestClient]:
-    async with TestClient(listener(back)) as client:
-        yield client
 
 
 async def described(admin: TestClient) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """The event stream: what happens is told at once, and nothing is missed over a cut."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,21 +8,8 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient
 
 from gateway.admin import feed
-from localcloud.database import Database
-from tests.gateway.test_admin import AUTH, listener
-from tests.parts.back import Back, back_of_house, somebody
-
-
-@pytest.fixture
-async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
-    async with back_of_house(database, tmp_path) as back:
-        yield back
-
-
-@pytest.fixture
-async def admin(back: Back) -> AsyncIterator[TestClient]:
-    async with TestClient(listener(back)) as client:
-        yield client
+from tests.parts.admin import AUTH
+from tests.parts.back import Back, somebody
 
 
 async def told(stream: ClientResponse) -> dict[str, Any]:

@@ -1,30 +1,12 @@
 """What the reconciler leaves to people, in the admin API, in "needs you" and on the dashboard."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 from aiohttp.test_utils import TestClient
 
 from gateway.overview.orphans import TITLES
-from localcloud.database import Database
 from provisioner.reconcile import Sighting, What
 from provisioner.store.sightings import SightingTable
-from tests.gateway.test_admin import AUTH, TOKEN, listener
-from tests.gateway.test_admin_cli import printed, typed
-from tests.parts.back import APP, Back, back_of_house
-
-
-@pytest.fixture
-async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
-    async with back_of_house(database, tmp_path) as back:
-        yield back
-
-
-@pytest.fixture
-async def admin(back: Back) -> AsyncIterator[TestClient]:
-    async with TestClient(listener(back)) as client:
-        yield client
+from tests.parts.admin import AUTH, printed, typed
+from tests.parts.back import APP, Back
 
 
 def test_everything_that_may_be_found_has_a_title() -> None:
@@ -54,8 +36,7 @@ async def test_an_orphan_that_is_left_to_people_needs_somebody(back: Back, admin
     assert "m_1" not in front
 
 
-async def test_findings_are_typed(back: Back, admin: TestClient) -> None:
-    where = {"ADMIN_URL": str(admin.make_url("/")), "ADMIN_TOKEN": TOKEN}
+async def test_findings_are_typed(back: Back, where: dict[str, str]) -> None:
     assert "as recorded" in (await typed("findings", **where)).output
     disk = Sighting(resource="vol_1", what=What.STRANGE_VOLUME, app=APP)
     await SightingTable(back.pool, back.parts.clock).see(APP, [(disk, 1.5)])

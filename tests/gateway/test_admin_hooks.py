@@ -1,28 +1,13 @@
 """Webhooks as an operator adds, tries and ends them."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from localcloud.database import Database
-from tests.gateway.test_admin import AUTH, listener
-from tests.parts.back import Back, back_of_house
-
-
-@pytest.fixture
-async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
-    async with back_of_house(database, tmp_path) as back:
-        yield back
-
-
-@pytest.fixture
-async def admin(back: Back) -> AsyncIterator[TestClient]:
-    async with TestClient(listener(back)) as client:
-        yield client
+from tests.parts.admin import AUTH
+from tests.parts.system import until
 
 
 async def test_a_webhook_hears_at_once_and_its_deliveries_are_listed(admin: TestClient) -> None:
@@ -47,13 +32,11 @@ async def test_a_webhook_hears_at_once_and_its_deliveries_are_listed(admin: Test
         await admin.put("/v1/switches/pause_sweeps", headers=AUTH, json=position)
         assert await asyncio.wait_for(heard.get(), 20) == "switch"
 
-    async def delivered() -> list[str]:
+    async def delivered() -> bool:
         page = await (await admin.get(f"{at}/deliveries", headers=AUTH)).json()
-        return [each["status"] for each in page["deliveries"]]
+        return [each["status"] for each in page["deliveries"]] == ["delivered", "delivered"]
 
-    async with asyncio.timeout(20):
-        while await delivered() != ["delivered", "delivered"]:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    await until(delivered)
     listed = await (await admin.get("/v1/webhooks", headers=AUTH)).json()
     assert "secret" not in listed["webhooks"][0]
     assert (await admin.delete(at, headers=AUTH)).status == 204

@@ -1,30 +1,15 @@
 """A change that is sent twice under one key is made once."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestClient
 
-from localcloud.database import Database
-from tests.gateway.test_admin import AUTH, listener
-from tests.parts.back import APP, Back, back_of_house, somebody
+from tests.parts.admin import AUTH
+from tests.parts.back import APP, Back, somebody
 
 ADA = {"name": "ada", "role": "viewer"}
-
-
-@pytest.fixture
-async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
-    async with back_of_house(database, tmp_path) as back:
-        yield back
-
-
-@pytest.fixture
-async def admin(back: Back) -> AsyncIterator[TestClient]:
-    async with TestClient(listener(back)) as client:
-        yield client
 
 
 def keyed(key: str) -> dict[str, str]:

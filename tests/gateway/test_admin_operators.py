@@ -1,8 +1,5 @@
 """Operators by name: what each role may do, what is kept of a token, and that everything leaves a row."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -11,38 +8,11 @@ from aiohttp.test_utils import TestClient
 from structlog.testing import capture_logs
 
 from gateway.admin.rules import RULES
-from localcloud.database import Database
 from provisioner.operators import Role, hash_of, is_name, new_token
-from tests.gateway.test_admin import AUTH, TOKEN, listener
-from tests.parts.back import Back, back_of_house, somebody
+from tests.parts.admin import AUTH, TOKEN, enlist, listener, trail
+from tests.parts.back import Back, somebody
 
 ADA = UUID("6f1c1f0e-7c1f-4d0a-9c37-3a8b2d6c5e66")
-
-
-@pytest.fixture
-async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
-    async with back_of_house(database, tmp_path) as back:
-        yield back
-
-
-@pytest.fixture
-async def admin(back: Back) -> AsyncIterator[TestClient]:
-    async with TestClient(listener(back)) as client:
-        yield client
-
-
-async def enlist(admin: TestClient, name: str, role: str) -> dict[str, str]:
-    """A new operator's header."""
-    answer = await admin.post("/v1/operators", headers=AUTH, json={"name": name, "role": role})
-    assert answer.status == 201, await answer.text()
-    assert answer.headers["Cache-Control"] == "no-store"
-    return {"Authorization": f"Bearer {(await answer.json())['token']}"}
-
-
-async def trail(admin: TestClient, **query: str) -> list[dict[str, Any]]:
-    answer = await admin.get("/v1/audit", headers=AUTH, params=query)
-    entries: list[dict[str, Any]] = (await answer.json())["entries"]
-    return entries
 
 
 def filled(path: str) -> str:

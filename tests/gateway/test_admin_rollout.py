@@ -1,32 +1,15 @@
 """A golden image rolled out by the admin API, and by the command."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
 
-from localcloud.database import Database
-from tests.gateway.test_admin import AUTH, TOKEN, listener
-from tests.gateway.test_admin_cli import printed, typed
-from tests.gateway.test_admin_operators import enlist, trail
-from tests.parts.back import Back, back_of_house
+from tests.parts.admin import AUTH, enlist, printed, trail, typed
+from tests.parts.back import Back
 
 NEWER = "golden@sha256:" + "b" * 64
-
-
-@pytest.fixture
-async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
-    async with back_of_house(database, tmp_path) as back:
-        yield back
-
-
-@pytest.fixture
-async def admin(back: Back) -> AsyncIterator[TestClient]:
-    async with TestClient(listener(back)) as client:
-        yield client
 
 
 async def ordered(admin: TestClient, order: str) -> tuple[int, Any]:
@@ -79,8 +62,7 @@ async def test_an_operator_may_stop_a_rollout_and_an_owner_begins_it(admin: Test
     assert (await admin.post("/v1/rollout/pause", headers=token)).status == 200
 
 
-async def test_a_rollout_is_typed(admin: TestClient) -> None:
-    where = {"ADMIN_URL": str(admin.make_url("/")), "ADMIN_TOKEN": TOKEN}
+async def test_a_rollout_is_typed(where: dict[str, str]) -> None:
     assert "never was" in (await typed("rollout", "status", **where)).output
     told = printed(await typed("rollout", "start", NEWER, "--step", "10", "--step", "100", "--json", **where))
     assert (told["steps"], told["state"], told["tolerance"]) == ([10, 100], "running", 0.1)

@@ -1,30 +1,12 @@
 """The story of an Instance for operators: in the API, on its page and as a command."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from uuid import uuid4
 
-import pytest
 from aiohttp.test_utils import TestClient
 
-from localcloud.database import Database
-from tests.gateway.test_admin import AUTH, TOKEN, listener
-from tests.gateway.test_admin_cli import printed, typed
-from tests.gateway.test_admin_operators import trail
-from tests.parts.back import Back, back_of_house, somebody
-
-
-@pytest.fixture
-async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
-    async with back_of_house(database, tmp_path) as back:
-        yield back
-
-
-@pytest.fixture
-async def admin(back: Back) -> AsyncIterator[TestClient]:
-    async with TestClient(listener(back)) as client:
-        yield client
+from tests.parts.admin import AUTH, printed, trail, typed
+from tests.parts.back import Back, somebody
 
 
 async def test_a_story_has_what_was_and_what_comes_next(back: Back, admin: TestClient) -> None:
@@ -66,8 +48,7 @@ async def test_who_has_no_instance_has_no_story(admin: TestClient) -> None:
     assert (await admin.post(f"{where}/extend", headers=AUTH, json={"until": "soon"})).status == 400
 
 
-async def test_a_story_is_typed(back: Back, admin: TestClient) -> None:
-    where = {"ADMIN_URL": str(admin.make_url("/")), "ADMIN_TOKEN": TOKEN}
+async def test_a_story_is_typed(back: Back, where: dict[str, str]) -> None:
     await back.ready(somebody())
     kept = await typed("extend", "ada@", "--for", "15", **where)
     assert (kept.exit_code, "awake until" in kept.output) == (0, True), kept.output

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -53,8 +54,6 @@ async def cloud(database: Database, tmp_path: Path) -> AsyncIterator[tuple[dict[
 
 async def examined(environment: dict[str, str], *words: str) -> Result:
     """Beside our loop: the command has one of its own. Nothing of our own environment is there."""
-    import os
-
     clean: dict[str, str | None] = dict.fromkeys(os.environ)
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     return await asyncio.to_thread(CliRunner().invoke, main, ["doctor", *words], env={**clean, **kept, **environment})

@@ -11,7 +11,7 @@ from uuid import uuid4
 from localcloud.database import Database
 from provisioner.instance import UserId
 from provisioner.lifecycle import Visitor
-from tests.gateway.test_admin import TOKEN, listener
+from tests.parts.admin import TOKEN, listener
 from tests.parts.back import APP, Back, back_of_house, somebody
 
 PEOPLE = (

@@ -1,31 +1,16 @@
 """The dashboard's door: a cookie that stands for a token, and is worth nothing to other pages."""
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import asyncpg
 import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient
 
-from localcloud.database import Database
-from tests.gateway.test_admin import AUTH, TOKEN, listener
-from tests.parts.back import Back, back_of_house
+from tests.parts.admin import AUTH, TOKEN
+from tests.parts.back import Back
 
 PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-
-
-@pytest.fixture
-async def back(database: Database, tmp_path: Path) -> AsyncIterator[Back]:
-    async with back_of_house(database, tmp_path) as back:
-        yield back
-
-
-@pytest.fixture
-async def admin(back: Back) -> AsyncIterator[TestClient]:
-    async with TestClient(listener(back)) as client:
-        yield client
 
 
 async def enter(admin: TestClient, token: str = TOKEN, **fields: str) -> ClientResponse:
