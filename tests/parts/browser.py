@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -90,6 +91,13 @@ def _debugging_port(process: subprocess.Popen[bytes], profile: Path) -> int:
 @pytest.fixture
 async def browser(chromium: str) -> AsyncIterator[Browser]:
     """A connection to the session's Chromium: `await browser.new_context()` for a person with fresh cookies."""
+    async with connection(chromium) as browser:
+        yield browser
+
+
+@asynccontextmanager
+async def connection(chromium: str) -> AsyncIterator[Browser]:
+    """A connection for the event loop that this is entered in. Its contexts end with it."""
     async with async_playwright() as playwright:
         connected = await playwright.chromium.connect_over_cdp(chromium)
         try:

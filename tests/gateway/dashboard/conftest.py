@@ -1,23 +1,38 @@
+"""One night for all that is looked at in a browser: two Machines, a database and a Chromium are dear to set up."""
+
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from localcloud.database import Database
 from tests.gateway.dashboard.stage import Stage, staged
-from tests.parts.browser import PageLog, browser, chromium
+from tests.parts.browser import PageLog, chromium, connection
+from tests.parts.postgres import Server
 
-__all__ = ["browser", "chromium"]
+__all__ = ["chromium"]
 
 
-@pytest.fixture
-async def stage(database: Database, tmp_path: Path) -> AsyncIterator[Stage]:
-    async with staged(database, tmp_path) as stage:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def night(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with postgres.fresh() as database, staged(database, tmp_path_factory.mktemp("night")) as stage:
         yield stage
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    async with connection(chromium) as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def stage(night: Stage) -> Stage:
+    """The night as it began, whatever the test before did."""
+    await night.rewind()
+    return night
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def tab(stage: Stage, browser: Browser) -> AsyncIterator[Page]:
     """An operator's tab, signed in; it must not complain, nor ask anybody else for anything."""
     context = await browser.new_context(base_url=stage.url, viewport={"width": 1280, "height": 900})

@@ -11,6 +11,7 @@ from uuid import uuid4
 from localcloud.database import Database
 from provisioner.instance import UserId
 from provisioner.lifecycle import Visitor
+from provisioner.store.switches import SwitchTable
 from tests.parts.admin import TOKEN, listener
 from tests.parts.back import APP, Back, back_of_house, somebody
 
@@ -34,20 +35,28 @@ class Stage:
     stuck: Visitor
     token: str = TOKEN
 
+    async def rewind(self) -> None:
+        """As it was at the beginning: Ada awake, Niklaus stuck, nothing held back."""
+        await self.back.ready(self.ada, doubt=True, force=True)
+        await self.back.ready(self.stuck, doubt=True, force=True)
+        await self.back.pool.execute(
+            "update user_instances set state = 'waking', state_since = now() - interval '14 minutes'"
+            " where user_id = $1",
+            self.stuck.user_id,
+        )
+        switches = SwitchTable(self.back.pool, self.back.parts.clock, listen_dsn=self.back.database.dsn)
+        for position in await switches.positions():
+            if position.is_on:
+                await switches.flip(position.name, False, "", actor="test")
+
 
 @asynccontextmanager
 async def staged(database: Database, folder: Path) -> AsyncIterator[Stage]:
     async with back_of_house(database, folder) as back, listener(back) as server:
-        ada, stuck = somebody("ada"), somebody("niklaus")
-        await back.ready(ada)
-        await back.ready(stuck)
+        stage = Stage(str(server.make_url("")).rstrip("/"), back, somebody("ada"), somebody("niklaus"))
         await _night(back)
-        await back.pool.execute(
-            "update user_instances set state = 'waking', state_since = now() - interval '14 minutes'"
-            " where user_id = $1",
-            stuck.user_id,
-        )
-        yield Stage(str(server.make_url("")).rstrip("/"), back, ada, stuck)
+        await stage.rewind()
+        yield stage
 
 
 async def _night(back: Back) -> None:

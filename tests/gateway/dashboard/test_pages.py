@@ -1,5 +1,6 @@
 """The dashboard in a real browser: what an operator at 3 a.m. sees, and mends with one click."""
 
+import pytest
 from playwright.async_api import Browser, Page
 
 from provisioner.instance import State
@@ -7,6 +8,8 @@ from tests.gateway.dashboard.pictures import paths
 from tests.gateway.dashboard.stage import Stage
 from tests.gateway.pages.test_access import AUDIT, FOCUS
 from tests.parts.browser import PageLog
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def test_an_operator_finds_who_is_stuck_and_mends_it_with_one_click(stage: Stage, tab: Page) -> None:
@@ -36,8 +39,10 @@ async def test_the_front_page_says_what_is_so(stage: Stage, tab: Page) -> None:
 
 
 async def test_what_happens_shows_without_loading_again(stage: Stage, tab: Page) -> None:
+    told = tab.locator(".log li:has-text('suspending → suspended')")
+    before = await told.count()
     await stage.back.lifecycle.suspend(stage.ada.user_id, actor="test")
-    await tab.wait_for_selector(".log li:has-text('suspending → suspended')")
+    await told.nth(before).wait_for()
 
 
 async def test_three_truths_side_by_side_and_where_they_differ(stage: Stage, tab: Page) -> None:
