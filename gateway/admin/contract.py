@@ -42,9 +42,9 @@ class Body(BaseModel):
 
 
 class Shown(BaseModel):
-    """What is answered as JSON."""
+    """What is answered as JSON. `model_validate` takes it from anything that has attributes of the same names."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
 class ForUser(Ask):

@@ -9,6 +9,7 @@ from pydantic import Field
 from gateway.admin.contract import Ask, Call, ForUser, Operation, Operations, Shown
 from gateway.admin.instances import NO_INSTANCE, InstanceDesk
 from gateway.admin.shown import InstanceShown
+from gateway.overview.book import RunTimes
 from gateway.overview.glance import Overview
 from gateway.overview.needs import Kind
 
@@ -216,21 +217,13 @@ class GlanceDesk:
             now=seen.now,
             users_now=seen.users_now,
             states=dict(seen.states),
-            queue=_shown(QueueDepth, seen.depth),
+            queue=QueueDepth.model_validate(seen.depth),
             runs=[_runs(each) for each in seen.runs],
-            today=_shown(SpentShown, seen.today),
+            today=SpentShown.model_validate(seen.today),
         )
 
     async def needs(self, _: Call[Ask, None]) -> NeedsShown:
-        return NeedsShown(
-            needs=[
-                NeedShown(
-                    **{name: getattr(need, name) for name in NeedShown.model_fields if name != "fix"},
-                    fix=None if need.fix is None else _shown(FixShown, need.fix),
-                )
-                for need in await self._overview.needs()
-            ]
-        )
+        return NeedsShown(needs=[NeedShown.model_validate(need) for need in await self._overview.needs()])
 
     async def figures(self, call: Call[AskFigures, None]) -> FiguresShown:
         seen = await self._overview.figures(timedelta(hours=call.ask.hours))
@@ -238,34 +231,25 @@ class GlanceDesk:
             since=seen.since,
             until=seen.until,
             runs=[_runs(each) for each in seen.runs],
-            failures=[_shown(FailuresShown, each) for each in seen.failures],
-            queue=_shown(QueueDepth, seen.depth),
+            failures=[FailuresShown.model_validate(each) for each in seen.failures],
+            queue=QueueDepth.model_validate(seen.depth),
         )
 
     async def replicas(self, _: Call[Ask, None]) -> ReplicasShown:
         found = await self._overview.replicas()
-        return ReplicasShown(replicas=[_shown(ReplicaShown, each) for each in found])
+        return ReplicasShown(replicas=[ReplicaShown.model_validate(each) for each in found])
 
     async def truths(self, call: Call[ForUser, None]) -> TruthsShown:
         seen = await self._overview.truths(await self._instances.found(call.ask.user))
-        work = None
-        if seen.work is not None:
-            steps = [_shown(StepShown, each) for each in seen.work.steps]
-            work = WorkShown(path=seen.work.path, attempt=seen.work.attempt, steps=steps)
         return TruthsShown(
             record=InstanceShown.of(seen.record),
-            lease=None if seen.held is None else _shown(LeaseShown, seen.held),
-            work=work,
-            machine=None if seen.machine is None else _shown(MachineShown, seen.machine),
+            lease=None if seen.held is None else LeaseShown.model_validate(seen.held),
+            work=None if seen.work is None else WorkShown.model_validate(seen.work),
+            machine=None if seen.machine is None else MachineShown.model_validate(seen.machine),
             fly_error=seen.fly_error,
             differ=list(seen.differ),
         )
 
 
-def _runs(each: Any) -> RunsShown:
-    facts = {name: getattr(each, name) for name in RunsShown.model_fields if name != "target_s"}
-    return RunsShown(**facts, target_s=TARGETS.get(each.path))
-
-
-def _shown(model: Any, thing: object) -> Any:
-    return model(**{name: getattr(thing, name) for name in model.model_fields})
+def _runs(each: RunTimes) -> RunsShown:
+    return RunsShown.model_validate(each).model_copy(update={"target_s": TARGETS.get(each.path)})

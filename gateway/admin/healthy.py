@@ -43,6 +43,4 @@ class HealthDesk:
         )
 
     async def check(self, _: Call[Ask, None]) -> FindingsShown:
-        found = await self._checkup()
-        shown = [FindingShown(**{name: getattr(each, name) for name in FindingShown.model_fields}) for each in found]
-        return FindingsShown(findings=shown)
+        return FindingsShown(findings=[FindingShown.model_validate(each) for each in await self._checkup()])

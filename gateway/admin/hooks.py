@@ -32,7 +32,7 @@ class WebhookShown(Shown):
 
     @classmethod
     def of(cls, webhook: Webhook) -> "WebhookShown":
-        return cls(**{name: getattr(webhook, name) for name in cls.model_fields})
+        return cls.model_validate(webhook)
 
 
 class WebhookMade(WebhookShown):
@@ -57,7 +57,7 @@ class DeliveryShown(Shown):
 
     @classmethod
     def of(cls, delivery: Delivery) -> "DeliveryShown":
-        return cls(**{name: getattr(delivery, name) for name in cls.model_fields})
+        return cls.model_validate(delivery)
 
 
 class DeliveriesPage(Shown):

@@ -64,8 +64,7 @@ class PoolShown(Shown):
 
     @classmethod
     def of(cls, status: PoolStatus) -> "PoolShown":
-        facts = {name: getattr(status, name) for name in cls.model_fields}
-        return cls(**{**facts, "states": dict(status.states), "images": dict(status.images)})
+        return cls.model_validate(status)
 
 
 class PlanShown(Shown):

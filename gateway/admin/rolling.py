@@ -72,7 +72,7 @@ class TallyShown(Shown):
 
     @classmethod
     def of(cls, tally: Tally) -> "TallyShown":
-        return cls(**{name: getattr(tally, name) for name in cls.model_fields})
+        return cls.model_validate(tally)
 
 
 class RolloutStatusShown(Shown):

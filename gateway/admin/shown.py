@@ -47,9 +47,8 @@ class InstanceShown(Shown):
 
     @classmethod
     def of(cls, instance: Instance, waiting: Waiting | None = None) -> "InstanceShown":
-        facts = {name: getattr(instance, name) for name in cls.model_fields if name != "queue"}
-        queue = None if waiting is None else QueueShown(**_named(QueueShown, waiting))
-        return cls(**facts, queue=queue)
+        queue = None if waiting is None else QueueShown.model_validate(waiting)
+        return cls.model_validate(instance).model_copy(update={"queue": queue})
 
 
 class InstancesPage(Shown):
@@ -68,7 +67,7 @@ class OperatorShown(Shown):
 
     @classmethod
     def of(cls, operator: Operator) -> "OperatorShown":
-        return cls(**_named(cls, operator))
+        return cls.model_validate(operator)
 
 
 class OperatorMade(OperatorShown):
@@ -96,7 +95,7 @@ class EntryShown(Shown):
 
     @classmethod
     def of(cls, entry: Entry) -> "EntryShown":
-        facts = _named(cls, entry)
+        facts = {name: getattr(entry, name) for name in cls.model_fields}
         return cls(**{**facts, "detail": json.loads(entry.detail), "hash": entry.hash.hex()})
 
 
@@ -117,13 +116,9 @@ class SignupShown(Shown):
 
     @classmethod
     def of(cls, signup: Signup) -> "SignupShown":
-        return cls(**_named(cls, signup))
+        return cls.model_validate(signup)
 
 
 class SignupsPage(Shown):
     signups: list[SignupShown]
     next: str | None = Field(description="The `after` of the following page; null at the end.")
-
-
-def _named(model: type[Shown], thing: object) -> dict[str, Any]:
-    return {name: getattr(thing, name) for name in model.model_fields}

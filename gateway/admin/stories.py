@@ -31,7 +31,7 @@ class MomentShown(Shown):
 
     @classmethod
     def of(cls, moment: Moment) -> "MomentShown":
-        return cls(**{name: getattr(moment, name) for name in cls.model_fields})
+        return cls.model_validate(moment)
 
 
 class FlapShown(Shown):
@@ -52,9 +52,7 @@ class OutlookShown(Shown):
 
     @classmethod
     def of(cls, outlook: Outlook) -> "OutlookShown":
-        facts = {name: getattr(outlook, name) for name in cls.model_fields}
-        flap = outlook.flapping
-        return cls(**{**facts, "flapping": None if flap is None else FlapShown(naps=flap.naps, factor=flap.factor)})
+        return cls.model_validate(outlook)
 
 
 class StoryShown(Shown):

@@ -18,7 +18,7 @@ class SwitchShown(Shown):
 
     @classmethod
     def of(cls, position: Position) -> "SwitchShown":
-        return cls(**{name: getattr(position, name) for name in cls.model_fields})
+        return cls.model_validate(position)
 
 
 class SwitchesShown(Shown):

@@ -53,7 +53,7 @@ class VisitShown(Shown):
 
     @classmethod
     def of(cls, visit: Visit) -> Self:
-        return cls(**{name: getattr(visit, name) for name in cls.model_fields if hasattr(visit, name)})
+        return cls.model_validate(visit)
 
 
 class VisitGranted(VisitShown):
