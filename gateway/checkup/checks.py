@@ -13,13 +13,13 @@ import asyncpg
 import httpx
 
 from gateway.checkup.finding import Finding, bad, good, warn
+from gateway.overview.needs import SILENT_AFTER
 from gateway.settings import Settings
 from provisioner.clock import Clock
 
 PATIENCE_S: Final = 6.0
 SKEW_WARN_S: Final = 5.0
 SKEW_BAD_S: Final = 30.0
-SILENT_S: Final = 60
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
 Connect = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -106,9 +106,9 @@ async def _hears(connection: Any) -> Finding:
 async def _life(connection: Any) -> Sequence[Finding]:
     dead = await connection.fetchval("select count(*) from public.provisioning_queue where status = 'dead'")
     rows = await connection.fetch(
-        "select name, seen_at < now() - make_interval(secs => $1) as silent,"
+        "select name, seen_at < now() - $1::interval as silent,"
         " exists (select from jsonb_each_text(loops) where value <> 'runs') as lame from gateway.replicas",
-        SILENT_S,
+        SILENT_AFTER,
     )
     wrong = [row["name"] for row in rows if row["silent"] or row["lame"]]
     return [
