@@ -4,6 +4,7 @@ Who may do what is in `gateway.admin.rules`.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any, Final, Protocol
 
@@ -17,7 +18,7 @@ from gateway.admin.contract import BODY_MOST, Ask, Call, Operation, Operations
 from gateway.admin.guard import CALLER, Doorkeeper
 from gateway.admin.instances import MOVED
 from gateway.admin.keys import Once
-from gateway.admin.openapi import document
+from gateway.admin.openapi import NOWHERE, document
 from gateway.errors import Answer, answer_for, problem
 from gateway.observe import Metrics
 from provisioner.errors import CloudError, Moved, ProvisionerError
@@ -58,7 +59,11 @@ class AdminApi:
             gives=Description,
         )
         self.operations: Operations = (own, *(o for desk in desks for o in desk.operations()))
-        self.document = document(self.operations, version=version("my-jarvis"))
+
+    @cached_property
+    def document(self) -> dict[str, Any]:
+        """The API in its own words. Made for whoever asks first: few do, and no start should wait for it."""
+        return document(self.operations, version=version("my-jarvis"))
 
     def application(self) -> web.Application:
         """The admin listener's application."""
@@ -125,7 +130,7 @@ def _refusal(request: web.Request, fault: Exception) -> Answer:
         case Refused():
             return fault.answer
         case web.HTTPException():
-            return Answer(fault.status, fault.reason, "There is nothing here for this method and path.")
+            return Answer(fault.status, fault.reason, NOWHERE.words)
         case Moved():
             return Answer(409, MOVED.title, str(fault), 1)
         case CloudError():

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Final
 
 from aiohttp import web
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -33,20 +34,26 @@ NAV: Final = (
 )
 
 
+@cache
+def _templates() -> Mapping[str, Template]:
+    """Every template, compiled once for a process: that takes longer than all else at a start of this room."""
+    environment = Environment(
+        loader=PackageLoader("gateway.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(ago=ago, usd=usd, secs=secs, clock=clock, short=short)
+    return {name: environment.get_template(name) for name in environment.list_templates()}
+
+
 class Drawing:
     """Templates and assets, read once: what is broken breaks the start and not a night."""
 
     def __init__(self) -> None:
-        environment = Environment(
-            loader=PackageLoader("gateway.dashboard"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        environment.filters.update(ago=ago, usd=usd, secs=secs, clock=clock, short=short)
-        self._templates = {name: environment.get_template(name) for name in environment.list_templates()}
+        self._templates = _templates()
         own = files("gateway.dashboard").joinpath("assets")
         theirs = files("gateway.pages").joinpath("assets")
         style = theirs.joinpath("page.css").read_text("utf-8") + own.joinpath("dashboard.css").read_text("utf-8")
