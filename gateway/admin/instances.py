@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from gateway.admin.ask import PAGE_MOST, Refused
+from gateway.admin.ask import Refused
 from gateway.admin.contract import Ask, Call, ForUser, Limit, Operation, Operations, Text
 from gateway.admin.shown import InstanceShown, InstancesPage
 from gateway.errors import Answer
@@ -114,18 +114,9 @@ class InstanceDesk:
 
     async def page(self, call: Call[AskPage, None]) -> InstancesPage:
         ask = call.ask
-        found = await self._records.search(
-            state=ask.state,
-            region=ask.region,
-            word=ask.q,
-            sort=ask.sort,
-            descending=ask.desc,
-            after=None if ask.after is None else place(ask.sort, ask.after),
-            limit=ask.limit,
-        )
-        instances = [instance for _, instance in found]
-        more = None if len(found) < min(ask.limit, PAGE_MOST) else mark(ask.sort, found[-1][0], found[-1][1].user_id)
-        return InstancesPage(instances=[InstanceShown.of(each) for each in instances], next=more)
+        found = await searched(self._records, ask, limit=ask.limit)
+        more = None if len(found) < ask.limit else mark(ask.sort, found[-1][0], found[-1][1].user_id)
+        return InstancesPage(instances=[InstanceShown.of(each) for _, each in found], next=more)
 
     async def show(self, call: Call[ForUser, None]) -> InstanceShown:
         instance = await self.found(call.ask.user)
@@ -163,6 +154,19 @@ class InstanceDesk:
         visitor = Visitor(instance.user_id, instance.email)
         deadline = self._clock.monotonic() + START_WITHIN_S
         return await self._lifecycle.ensure_ready(visitor, deadline=deadline, actor=actor, doubt=True, force=True)
+
+
+async def searched(records: Records, ask: AskPage, *, limit: int) -> Sequence[tuple[str, Instance]]:
+    """What was asked for, `limit` at most; each with what it is ordered by, for `mark`. Raises Refused."""
+    return await records.search(
+        state=ask.state,
+        region=ask.region,
+        word=ask.q,
+        sort=ask.sort,
+        descending=ask.desc,
+        after=None if ask.after is None else place(ask.sort, ask.after),
+        limit=limit,
+    )
 
 
 def mark(sort: str, key: str, user_id: UUID) -> str:

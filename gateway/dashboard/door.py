@@ -1,8 +1,7 @@
 """The dashboard's paths: signing in and out, and a page each for what an operator looks at."""
 
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -12,11 +11,12 @@ from aiohttp.typedefs import Handler
 from pydantic import ValidationError
 
 from gateway.admin.ask import REFUSAL, Refused
-from gateway.admin.contract import aware
+from gateway.admin.contract import Ask
 from gateway.admin.guard import CALLER, Doorkeeper
-from gateway.admin.instances import AskPage, Records, mark, place
+from gateway.admin.instances import AskPage, Records, mark, searched
+from gateway.admin.people import AskAudit
 from gateway.admin.sessions import COOKIE, LASTS, OperatorSessions, csrf_of, is_csrf, shown
-from gateway.admin.signups import Signups
+from gateway.admin.signups import AskSignups, Signups
 from gateway.admin.stories import Keeper
 from gateway.checkup.checks import Checkup
 from gateway.dashboard.charts import bars
@@ -24,7 +24,7 @@ from gateway.dashboard.drawing import Drawing
 from gateway.dashboard.views import calls, chart, facts, groups, times, verdicts
 from gateway.dashboard.words import SWITCH_WORDS
 from gateway.errors import Answer, problem
-from gateway.overview.glance import Overview
+from gateway.overview.glance import DAY, Overview
 from gateway.request import Kind, kind_of
 from gateway.session.admissions import Standing
 from provisioner.audit import Trail
@@ -35,6 +35,7 @@ from provisioner.switches import SwitchRecords
 
 log = structlog.get_logger(__name__)
 
+A = TypeVar("A", bound=Ask)
 ROWS: Final = 50
 COLUMNS: Final = (
     ("email", "Who"),
@@ -145,8 +146,9 @@ class Dashboard:
     # -- pages ---------------------------------------------------------------------------------------------------
 
     async def front(self, request: web.Request) -> web.Response:
-        glance, figures = await self._overview.glance(), await self._overview.figures(timedelta(days=1))
-        counts = [(f"{each.reason}", each.n) for each in figures.failures]
+        figures = await self._overview.figures(DAY)
+        glance = await self._overview.glance(figures)
+        counts = [(each.reason, each.n) for each in figures.failures]
         return await self._framed(
             request,
             "overview.html",
@@ -170,19 +172,8 @@ class Dashboard:
         given.setdefault("sort", "last_active")
         if "sort" not in request.query:
             given["desc"] = "true"
-        try:
-            ask = AskPage.model_validate_strings(given)
-        except ValidationError:
-            raise Refused(Answer(400, "Cannot be read", "This address does not name a list. Begin anew.")) from None
-        found = await self._records.search(
-            state=ask.state,
-            region=ask.region,
-            word=ask.q,
-            sort=ask.sort,
-            descending=ask.desc,
-            after=None if ask.after is None else place(ask.sort, ask.after),
-            limit=ROWS + 1,
-        )
+        ask = _read(AskPage, given)
+        found = await searched(self._records, ask, limit=ROWS + 1)
         kept = {name: value for name, value in given.items() if name != "after"}
         more = None
         if len(found) > ROWS:
@@ -230,23 +221,20 @@ class Dashboard:
         )
 
     async def people(self, request: web.Request) -> web.Response:
-        try:
-            status = Standing(request.query["status"]) if request.query.get("status") else None
-            after = UserId(UUID(request.query["after"])) if request.query.get("after") else None
-        except ValueError:
-            raise Refused(Answer(400, "Cannot be read", "This address does not name a list. Begin anew.")) from None
-        found = await self._signups.page(status=status, after=after, limit=ROWS + 1)
+        ask = _read(AskSignups, _given(request, "status", "after"))
+        after = None if ask.after is None else UserId(ask.after)
+        found = await self._signups.page(status=ask.status, after=after, limit=ROWS + 1)
         more = None
         if len(found) > ROWS:
             found = found[:ROWS]
-            kept = {"status": status.value} if status else {}
+            kept = {"status": ask.status.value} if ask.status else {}
             more = "/signups?" + urlencode({**kept, "after": str(found[-1].user_id)})
         return await self._framed(
             request,
             "signups.html",
             "/signups",
             signups=found,
-            standing=status,
+            standing=ask.status,
             standings=[each.value for each in Standing if each is not Standing.LEAVING],
             verdicts=verdicts,
             more=more,
@@ -260,18 +248,15 @@ class Dashboard:
         return await self._framed(request, "switches.html", "/switches")
 
     async def audit(self, request: web.Request) -> web.Response:
-        user, wrong, user_id, before = request.query.get("user", "").strip(), None, None, None
+        user = request.query.get("user", "").strip()
         try:
-            user_id = UserId(UUID(user)) if user else None
-            before = int(request.query["before"]) if "before" in request.query else None
-            since = aware(request.query["since"]) if "since" in request.query else None
-            if before is not None and not 0 <= before < 2**63:
-                raise ValueError
-        except ValueError:
-            wrong, since = "That is no user id, instant or row: everything is shown.", None
-        entries = await self._trail.latest_audit(user_id=user_id, since=since, before=before, limit=100)
+            ask, wrong = _read(AskAudit, _given(request, "user", "since", "before")), None
+        except Refused:
+            ask, wrong = _read(AskAudit, {}), "That is no user id, instant or row: everything is shown."
+        user_id = None if ask.user is None else UserId(ask.user)
+        entries = await self._trail.latest_audit(user_id=user_id, since=ask.since, before=ask.before, limit=ask.limit)
         more = None
-        if len(entries) == 100:
+        if len(entries) == ask.limit:
             more = "/audit?" + urlencode({**({"user": user} if user_id else {}), "before": entries[-1].id})
         return await self._framed(request, "audit.html", "/audit", user=user, wrong=wrong, entries=entries, more=more)
 
@@ -284,8 +269,22 @@ class Dashboard:
             caller=request[CALLER],
             csrf=csrf_of(cookie) if cookie else "",
             words=SWITCH_WORDS,
-            **{"switches": await self._switches.positions(), **given},
+            switches=await self._switches.positions(),
+            **given,
         )
+
+
+def _given(request: web.Request, *names: str) -> dict[str, str]:
+    """Of these parameters those that say something: a form also sends its empty fields."""
+    return {name: text for name in names if (text := request.query.get(name, "").strip())}
+
+
+def _read(ask: type[A], given: Mapping[str, str]) -> A:
+    """A page's parameters, read as the API reads its own. Raises Refused."""
+    try:
+        return ask.model_validate_strings(given)
+    except ValidationError:
+        raise Refused(Answer(400, "Cannot be read", "This address does not name a list. Begin anew.")) from None
 
 
 def _inside(path: str) -> str:

@@ -19,6 +19,7 @@ from provisioner.progress import Step
 
 USERS_NOW: Final = timedelta(minutes=5)
 """Whoever did something within so long is here now."""
+DAY: Final = timedelta(days=1)
 NEEDS_MOST: Final = 200
 BUCKETS: Final = 48
 FLY_WITHIN_S: Final = 5.0
@@ -33,10 +34,9 @@ class Clouds(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
-    """How things stand. `day` is when today began: midnight UTC."""
+    """How things stand. Today began at midnight UTC."""
 
     now: datetime
-    day: datetime
     users_now: int
     states: Mapping[str, int]
     depth: Depth
@@ -47,11 +47,10 @@ class Glance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """For charts, since `since`, in spans of `bucket`."""
+    """For charts, since `since`."""
 
     since: datetime
     until: datetime
-    bucket: timedelta
     runs: Sequence[RunTimes]
     failures: Sequence[Failures]
     depth: Depth
@@ -96,17 +95,17 @@ class Overview:
         self._book, self._lifecycle, self._cloud = book, lifecycle, cloud
         self._plans, self._prices, self._clock, self._more = plans, prices, clock, more
 
-    async def glance(self) -> Glance:
+    async def glance(self, figures: Figures | None = None) -> Glance:
+        """`figures` of the last DAY, for whoever has them already: what is in them is not asked again."""
         now = self._clock.now()
         day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        since = now - timedelta(days=1)
+        runs = figures.runs if figures else await self._book.run_times(since=now - DAY, bucket=DAY)
         return Glance(
             now=now,
-            day=day,
             users_now=await self._book.users_now(since=now - USERS_NOW),
             states=await self._book.states(),
-            depth=await self._book.depth(),
-            runs=[each for each in await self._book.run_times(since=since, bucket=now - since) if each.bucket is None],
+            depth=figures.depth if figures else await self._book.depth(),
+            runs=[each for each in runs if each.bucket is None],
             today=spent(await self._book.day(day=day, now=now), self._plans, self._prices),
         )
 
@@ -130,12 +129,11 @@ class Overview:
 
     async def figures(self, within: timedelta) -> Figures:
         now = self._clock.now()
-        since, bucket = now - within, within / BUCKETS
+        since = now - within
         return Figures(
             since=since,
             until=now,
-            bucket=bucket,
-            runs=await self._book.run_times(since=since, bucket=bucket),
+            runs=await self._book.run_times(since=since, bucket=within / BUCKETS),
             failures=await self._book.failures(since=since),
             depth=await self._book.depth(),
         )

@@ -8,7 +8,7 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient
 
 from tests.parts.admin import AUTH, TOKEN
-from tests.parts.back import Back
+from tests.parts.back import Back, somebody
 
 PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
@@ -107,7 +107,24 @@ async def test_what_is_kept_of_a_session_opens_nothing(back: Back, admin: TestCl
     assert (await admin.get("/v1/switches")).status == 401
 
 
-@pytest.mark.parametrize("path", ["/instances/ada", "/instances?sort=colour", "/nothing"])
+async def test_what_cannot_be_asked_of_the_log_is_told_and_everything_is_shown(back: Back, admin: TestClient) -> None:
+    await back.store.append_audit("ada", "something_done", somebody().user_id)
+    whose = f"user={somebody().user_id}"
+    for wrong in (
+        "user=ada",
+        f"{whose}&since=soon",
+        f"{whose}&since=0001-01-01T00:00:00%2B14:00",
+        f"{whose}&before=-1",
+    ):
+        page = await admin.get(f"/audit?{wrong}", headers={**AUTH, **PAGE})
+        text = await page.text()
+        assert (page.status, "everything is shown" in text, "something_done" in text) == (200, True, True), wrong
+    page = await admin.get(f"/audit?{whose}&since=2026-01-01T00:00:00Z&before=", headers={**AUTH, **PAGE})
+    text = await page.text()
+    assert (page.status, "everything is shown" in text, "something_done" in text) == (200, False, False)
+
+
+@pytest.mark.parametrize("path", ["/instances/ada", "/instances?sort=colour", "/signups?status=happy", "/nothing"])
 async def test_a_person_gets_a_page_also_when_it_is_a_refusal(admin: TestClient, path: str) -> None:
     await enter(admin)
     page = await admin.get(path, headers=PAGE)
