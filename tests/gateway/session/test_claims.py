@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.session.claims import MAX_TOKEN, Claims, TokenRefused, UnknownKey, issuer_of, verify
+from gateway.session.claims import MAX_TOKEN, Claims, TokenRefused, UnknownKey, issuer_of, parts, verify
 from tests.gateway.session import tokens
 from tests.gateway.session.tokens import (
     ADA,
@@ -135,6 +135,7 @@ ATTACKS: dict[str, Callable[[], str]] = {
     "negative end": lambda: sign_raw(json.dumps(claims(exp=-1)).encode()),
     "no beginning": lambda: sign(claims(iat=GONE)),
     "issued in the future": lambda: sign(claims(iat=_in(minutes=5))),
+    "issued in the future, good before that": lambda: sign(claims(iat=_in(minutes=5), nbf=_in(minutes=-5))),
     "not before the future": lambda: sign(claims(nbf=_in(minutes=5))),
     "not before null": lambda: sign_raw(json.dumps(claims(nbf=None)).encode()),
     # its form
@@ -188,6 +189,31 @@ def test_the_table_fails_for_the_reason_each_row_names() -> None:
     """The rows' own helpers make tokens that are good but for one thing."""
     assert verify(sign_raw(json.dumps(claims()).encode()), KEYS, TRUST, now=NOW)
     assert verify(hs256(claims(), SECRET.encode()), {}, LEGACY, now=NOW)
+
+
+@pytest.mark.parametrize("name", ["padding", "white space", "line break inside", "standard base64 letters", "a NUL"])
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_each_part_has_one_spelling_before_anybody_else_reads_it(name: str, where: int) -> None:
+    """Whose token it is, and who wrote it, is read before the signature is looked at."""
+    texts = GOOD.split(".")
+    texts[where] = {
+        "padding": texts[where] + "=",
+        "white space": " " + texts[where],
+        "line break inside": texts[where][:4] + "\n" + texts[where][4:],
+        "standard base64 letters": texts[where][:4] + "+/+/" + texts[where][8:],
+        "a NUL": texts[where] + "\0",
+    }[name]
+    with pytest.raises(TokenRefused, match="base64url"):
+        parts(".".join(texts))
+
+
+@pytest.mark.parametrize("raw", [b"{}", b"{ }  "])
+def test_bits_behind_the_end_are_another_spelling(raw: bytes) -> None:
+    good = part(raw)
+    other = good[:-1] + chr(ord(good[-1]) + 1)
+    assert parts(f"{part(b'{}')}.{good}.AAAA")[1] == raw
+    with pytest.raises(TokenRefused, match="canonical"):
+        parts(f"{part(b'{}')}.{other}.AAAA")
 
 
 OCT = b"a secret that somebody published as a key of theirs"

@@ -57,6 +57,15 @@ class TestKnowingWhoAsks:
             assert {who.email for who in asked} == {ADA}
             assert fresh.room.sessions.peek(session_id) is not None
 
+    async def test_a_fresh_replica_reads_many_at_once_and_mixes_none(
+        self, cloud: Cloud, gateway: Replica, session_id: str
+    ) -> None:
+        async with Browser(gateway.origin) as other, replica(cloud) as fresh:
+            await other.sign_in(GRACE)
+            both = (session_id, other.session_id) * 20
+            told = await asyncio.gather(*(fresh.room.sessions.identify(header(each)) for each in both))
+            assert [who.email for who in told] == [ADA, GRACE] * 20
+
     @pytest.mark.parametrize(
         ("cookies", "reason"),
         [

@@ -295,6 +295,14 @@ class TestSharedBrowsers:
         back = await browser.stop_before_callback(f"{browser.home}/auth/login?login_hint={GRACE}")
         assert (await browser.get(back)).headers["Clear-Site-Data"] == '"cache", "storage"'
 
+    async def test_two_marks_tell_of_somebody_else(self, browser: Browser) -> None:
+        """One of them was planted, perhaps to have us keep what the other's user left."""
+        await browser.sign_in(ADA)
+        browser.http.cookies.set("jarvis-last", "planted", domain="127.0.0.1", path="/auth")
+        browser.http.cookies.delete("jarvis")
+        back = await browser.stop_before_callback(f"{browser.home}/auth/login?login_hint={ADA}")
+        assert (await browser.get(back)).headers["Clear-Site-Data"] == '"cache", "storage"'
+
     async def test_a_session_id_is_never_reused(self, browser: Browser) -> None:
         """An id planted before signing in is worth nothing afterwards (session fixation)."""
         browser.http.cookies.set("jarvis", "A" * 43, domain="127.0.0.1", path="/")

@@ -105,6 +105,16 @@ async def test_with_a_secret_key_the_users_address_counts(auth: Auth, http: http
     assert (headers["apikey"], headers["sb-forwarded-for"]) == ("sb_secret_x", "203.0.113.7")
 
 
+async def test_each_users_calls_speak_for_them_alone(auth: Auth, http: httpx.AsyncClient) -> None:
+    """The library's client remembers whom it saw last, and what it was made with: no two calls share one."""
+    supabase = SupabaseAuth(auth.url, publishable_key="sb_publishable_x", secret_key="sb_secret_x", http=http)
+    for number in range(3):
+        await supabase.exchange("code", "verifier", user_ip=f"192.0.2.{number}")
+        await supabase.refresh("refresh", user_ip=f"198.51.100.{number}")
+    told = [headers.get("sb-forwarded-for") for _, headers, _ in auth.asked]
+    assert told == [address for n in range(3) for address in (f"192.0.2.{n}", f"198.51.100.{n}")]
+
+
 async def test_the_pool_survives_every_call(auth: Auth, http: httpx.AsyncClient) -> None:
     """The library would close an injected client; ours is thrown away without."""
     supabase = client(auth, http)
