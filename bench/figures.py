@@ -1,4 +1,4 @@
-"""Numbers out of rounds: medians, ratios inside a round, and how they are written."""
+"""Numbers out of rounds: medians, ratios of the same turn, and how they are written."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,13 +9,13 @@ Figures = Mapping[str, float]
 
 
 class Rounds:
-    """Figures of every system, round by round. A system that a workload leaves out simply has none."""
+    """Figures of every system, turn by turn. A system that a workload leaves out simply has none."""
 
     def __init__(self) -> None:
         self._values: dict[tuple[str, str], list[float]] = defaultdict(list)
 
     def add(self, system: str, figures: Figures) -> None:
-        """The next round of `system` for these figures."""
+        """The next turn of `system` for these figures."""
         for name, value in figures.items():
             self._values[name, system].append(value)
 
@@ -29,7 +29,7 @@ class Rounds:
             self._values[figure, system] = list(values)
 
     def of(self, figure: str, system: str) -> Sequence[float]:
-        """Round after round; empty if it was not measured."""
+        """Turn after turn; empty if it was not measured."""
         return self._values.get((figure, system), [])
 
     def median(self, figure: str, system: str) -> float | None:
@@ -37,7 +37,7 @@ class Rounds:
         return median(values) if values else None
 
     def ratio(self, figure: str, ours: str, peer: str) -> float | None:
-        """Median over the rounds of ours ÷ peer: what disturbs a whole round disturbs both and cancels out."""
+        """Median over the turns of ours ÷ peer: what disturbs a whole turn disturbs both and cancels out."""
         return median_ratio(self.of(figure, ours), self.of(figure, peer))
 
     def systems(self) -> list[str]:

@@ -82,7 +82,7 @@ def _circumstances(rounds: Rounds, about: Circumstances) -> list[str]:
     if about.pieces > 1:
         lines.append(f"Put together from {about.pieces} runs; ratios are of figures of the same run.")
     lines.append(
-        f"Load average before it began: {about.load_before:.1f}. nginx's own rounds disagreed by"
+        f"Load average before it began: {about.load_before:.1f}. nginx's own turns disagreed by"
         f" {spread(rounds.of('get_cpu_us', NGINX)):.0%} in CPU per request and by"
         f" {spread(rounds.of('req_s', NGINX)):.0%} in requests per second."
     )

@@ -15,7 +15,7 @@ from bench.profile import Profile
 from bench.stage import Stage, staged
 from bench.systems import System
 from bench.targets import CHP, NGINX, Lane
-from bench.workloads import Effort
+from bench.workloads import BRIEF, Effort
 from bench.wrk import Unreadable
 
 NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -83,8 +83,10 @@ class Run:
                     break
                 _say(f"round {number + 1} of {self._effort.rounds}")
                 for workload in wanted:
-                    for system in self._turn(stage, workload, number):
-                        self._sample(stage, workload, system)
+                    turns = self._effort.turns if workload in BRIEF else 1
+                    for turn in range(number * turns, (number + 1) * turns):
+                        for system in self._turn(stage, workload, turn):
+                            self._sample(stage, workload, system)
                 self.rounds_done = number + 1
 
     def profile(self, lane: Lane) -> Profile:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Self
 
 
@@ -34,13 +34,6 @@ class Target:
     what: str
     percent: float
     most_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Everything of a run by what was measured, such as `wake`."""
-
-    times: Mapping[str, Times] = field(default_factory=dict)
 
 
 TITLES: Final[Mapping[str, str]] = {

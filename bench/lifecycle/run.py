@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,25 +37,35 @@ def lifecycle(*only: str) -> None:
 
 
 async def _measured(folder: Path, wanted: set[str]) -> dict[str, Times]:
+    """Each part is told as soon as it is known; one that fails is a failure in the table, and the others go on."""
     measured: dict[str, Times] = {}
+
+    async def take(what: str, work: Awaitable[Times]) -> None:
+        try:
+            times = await work
+        except Failed as failure:
+            times = Times((), [str(failure)])
+        measured[what] = times
+        print(f"bench: {json.dumps(summary({what: times}))}", file=sys.stderr, flush=True)
+
     core, others = cores()
     os.sched_setaffinity(0, {int(others)})  # Postgres is started by us and stays with us
     if "first_visit_app" in wanted:
         async with staged(folder / "first", core=core, isolation="app", settings={}) as stage:
-            measured["first_visit_app"] = await measure.first_visits(stage, platform_s=BOOT_S)
+            await take("first_visit_app", measure.first_visits(stage, platform_s=BOOT_S))
     pool = {"first_visit_pool": 360, "claim": 60}
     for what, spares in pool.items():
         if what in wanted:
             sizes = {"POOL_MIN": str(spares), "POOL_MAX": str(spares)}
             async with staged(folder / what, core=core, isolation="machine", settings=sizes) as stage:
                 await measure.pool_full(stage, spares)
-                take = measure.first_visits if what == "first_visit_pool" else measure.claims
-                measured[what] = await take(stage, platform_s=RESUME_S)
+                visits = measure.first_visits if what == "first_visit_pool" else measure.claims
+                await take(what, visits(stage, platform_s=RESUME_S))
     for isolation in ("app", "machine"):
         if wanted & {f"wake_{isolation}", f"crowd_{isolation}"}:
             async with staged(folder / isolation, core=core, isolation=isolation, settings={}) as stage:
                 if f"wake_{isolation}" in wanted:
-                    measured[f"wake_{isolation}"] = await measure.wakes(stage)
+                    await take(f"wake_{isolation}", measure.wakes(stage))
                 if f"crowd_{isolation}" in wanted:
-                    measured[f"crowd_{isolation}"] = await measure.crowd(stage)
+                    await take(f"crowd_{isolation}", measure.crowd(stage))
     return {what: measured[what] for what in TITLES if what in measured}
