@@ -229,7 +229,6 @@ def _lifecycle(settings: Settings) -> LifecycleSettings:
         queue_tries=settings.queue_tries,
         patience=Patience(host=timedelta(seconds=settings.host_dead_after_s)),
         region=settings.fly_region,
-        image=settings.golden_image,
         guard_port=GUARD_PORT,
         lease_ttl=timedelta(seconds=settings.lease_s),
         machine_env={

@@ -32,8 +32,6 @@ class LifecycleSettings:
     app_name: str
     """The Fly app that holds the Machines of all who are not isolated by app."""
     region: str
-    image: str
-    """The golden image, pinned by digest in production."""
     fallback_regions: tuple[str, ...] = ()
     """Where a new Instance is made when `region` has no room, in this order."""
     isolation: Isolation = Isolation.MACHINE

@@ -33,7 +33,8 @@ from tests.parts.local_fly import FlyCaller
 
 APP = "jarvis-machines"
 TOKEN = "fly-test-token"
-SETTINGS = LifecycleSettings(env="test", deployment="tests", app_name=APP, region="iad", image="golden:test")
+SETTINGS = LifecycleSettings(env="test", deployment="tests", app_name=APP, region="iad")
+IMAGE = "golden:test"
 NO_POOL = PoolSettings()
 WITHIN_S = 20.0
 
@@ -161,7 +162,7 @@ async def _replica(
             replica=replica,
             spares=spares,
             pool=pool_settings,
-            images=Images(settings.image),
+            images=Images(IMAGE),
             rollouts=RolloutTable(pool, clock, listen_dsn=database.dsn),
         )
         lifecycle = await stack.enter_async_context(Lifecycle(parts))

@@ -79,7 +79,6 @@ class Lives(RuleBasedStateMachine):
             app_name="shared",
             region="fra",
             fallback_regions=("ams",),
-            image="golden",
             isolation=isolation,
             queue_tries=3,
         )
@@ -200,7 +199,7 @@ class Lives(RuleBasedStateMachine):
             clock=self.clock,
             keys=GuardKeys({"k1": b"k" * 32}),
             traffic=NoTraffic(),
-            images=Images(self.settings.image),
+            images=Images("golden"),
             rollouts=cast("Any", None),  # none is under way, so nobody asks
             settings=self.settings,
             replica=f"replica-{next(self.replicas)}",

@@ -18,7 +18,7 @@ from provisioner.ports import Guest, Machine, MachineSpec, MachineState, Volume
 from provisioner.reconcile import Records, What, compare
 from provisioner.reconciler import Reap, Reconciler, ReconcileSettings
 from provisioner.store.sightings import SightingTable
-from tests.parts.back import APP, SETTINGS, Back, back_of_house, somebody
+from tests.parts.back import APP, IMAGE, SETTINGS, Back, back_of_house, somebody
 from tests.parts.instances import ADA, GRACE, an_instance
 
 ID = an_instance().id
@@ -142,7 +142,7 @@ async def stranger(back: Back, **tags: str) -> Machine:
     spec = MachineSpec(
         name=f"m-{uuid4().hex[:8]}",
         region="iad",
-        image="golden:test",
+        image=IMAGE,
         guest=Guest(),
         volume_id=disk.id,
         env={},
