@@ -197,8 +197,8 @@ comment on column public.user_instances.volume_gb is 'Size of the volume; null: 
 comment on column public.user_instances.last_active is 'Latest activity, written in batches; never moves back.';
 
 -- The sweeper's questions: who is quiet, who slept long, what is left half done.
-create index user_instances_quiet on public.user_instances (last_active) where state = 'active';
-create index user_instances_asleep on public.user_instances (state_since) where state = 'suspended';
+create index user_instances_quiet on public.user_instances (last_active, user_id) where state = 'active';
+create index user_instances_asleep on public.user_instances (state_since, user_id) where state = 'suspended';
 create index user_instances_unfinished on public.user_instances (state_since)
   where state in ('provisioning', 'draining', 'suspending', 'stopping', 'waking', 'deleting');
 -- The pool's: how many came lately.
