@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -14,7 +14,10 @@ WAKE_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120)  # secon
 
 
 def configure_logging(*, format: Literal["json", "console"], level: str) -> None:
-    """Log to stderr, one event a line. Called once, by the entry point; libraries' own lines join in from WARNING."""
+    """Log to stderr, one event a line. Called once, by the entry point.
+
+    What libraries log from WARNING on joins in as `library_said`: a program that reads the lines can read all of them.
+    """
     threshold = logging.getLevelNamesMapping()[level.upper()]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
@@ -24,22 +27,32 @@ def configure_logging(*, format: Literal["json", "console"], level: str) -> None
             exception_formatter=structlog.dev.plain_traceback,  # the other one prints every local, secrets too
         )
     )
+    shown: list[structlog.typing.Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        *([structlog.processors.format_exc_info] if format == "json" else []),
+        renderer,
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.StackInfoRenderer(),
-            *([structlog.processors.format_exc_info] if format == "json" else []),
-            renderer,
-        ],
+        processors=[structlog.contextvars.merge_contextvars, *shown],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(
-        stream=sys.stderr, level=max(threshold, logging.WARNING), format="%(levelname)s %(name)s %(message)s"
+    libraries = logging.StreamHandler(sys.stderr)
+    libraries.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[_said, structlog.stdlib.ProcessorFormatter.remove_processors_meta, *shown]
+        )
     )
+    logging.basicConfig(handlers=[libraries], level=max(threshold, logging.WARNING))
+
+
+def _said(_: Any, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A library's words are no constant name: they become a fact of one that is ours."""
+    record: logging.LogRecord = line["_record"]
+    return {**line, "event": "library_said", "logger": record.name, "said": line["event"]}
 
 
 class Tally:
