@@ -7,6 +7,7 @@ from gateway.operate.instances import destroy, instances, logs, moving
 from gateway.operate.people import operators, signups
 from gateway.operate.rollout import rollout
 from gateway.operate.story import extend, timeline
+from gateway.operate.visits import visits
 
 COMMANDS: Final = (
     instances,
@@ -30,4 +31,5 @@ COMMANDS: Final = (
     switches,
     signups,
     operators,
+    visits,
 )
