@@ -98,6 +98,15 @@ class Rollouts:
         log.info("rollout_started", image=image, actor=actor, percent=rollout.percent)
         return rollout
 
+    @property
+    def base(self) -> str:
+        """What new Machines are made of now."""
+        return self._parts.images.base
+
+    async def newest(self) -> Rollout | None:
+        """The one that counts. None: there never was one."""
+        return await self._store.newest_rollout()
+
     async def status(self) -> RolloutStatus | None:
         """None: there never was one."""
         rollout = await self._store.newest_rollout()

@@ -86,11 +86,20 @@ class FailuresShown(Shown):
     n: int
 
 
+class FlyCallsShown(Shown):
+    """Calls to Fly within one hour, each try for itself, counted over all replicas."""
+
+    hour: datetime = Field(description="When it began.")
+    ended: str = Field(description='"answered", or the class of the failure.')
+    n: int
+
+
 class FiguresShown(Shown):
     since: datetime
     until: datetime
     runs: list[RunsShown]
     failures: list[FailuresShown]
+    fly: list[FlyCallsShown]
     queue: QueueDepth
 
 
@@ -232,6 +241,7 @@ class GlanceDesk:
             until=seen.until,
             runs=[_runs(each) for each in seen.runs],
             failures=[FailuresShown.model_validate(each) for each in seen.failures],
+            fly=[FlyCallsShown.model_validate(each) for each in seen.fly],
             queue=QueueDepth.model_validate(seen.depth),
         )
 

@@ -27,10 +27,15 @@ from gateway.admin.switching import SwitchDesk
 from gateway.admin.visits import VisitDesk
 from gateway.checkup.checks import Checkup
 from gateway.dashboard.door import Dashboard
+from gateway.dashboard.drawing import Drawing
+from gateway.dashboard.frame import Frame
+from gateway.dashboard.pages import Pages
+from gateway.dashboard.rollouts import RolloutPage
+from gateway.dashboard.visits import Guests, VisitPage
 from gateway.observe import Metrics
 from gateway.overview.book import OverviewBook
 from gateway.overview.glance import Clouds, Overview
-from gateway.overview.needs import Need
+from gateway.overview.needs import Need, needs_of_rollout
 from gateway.overview.orphans import needs_of_findings
 from gateway.overview.replica import Heart
 from gateway.session.visits import Visits
@@ -107,24 +112,37 @@ def admin_room(
     async def orphans() -> Sequence[Need]:
         return needs_of_findings(await findings())
 
-    overview = Overview(overview_book, lifecycle, cloud, plans, prices, clock, more=[orphans])
+    async def halted() -> Sequence[Need]:
+        return needs_of_rollout(await rollouts.newest())
+
+    overview = Overview(overview_book, lifecycle, cloud, plans, prices, clock, more=[orphans, halted])
     sessions = OperatorSessions(book, clock)
     instances = InstanceDesk(store, lifecycle, clock)
     door = Doorkeeper(
         token=token, operators=operators, sessions=sessions, trail=store, clock=clock, open_metrics=open_metrics
     )
+    drawing = Drawing()
+    frame, guests = Frame(drawing, switch_records, clock), Guests(visits, overview_book)
     pages = Dashboard(
+        drawing,
+        [
+            Pages(
+                frame,
+                overview=overview,
+                records=store,
+                trail=store,
+                awake=awake,
+                signups=signups,
+                guests=guests,
+                checkup=checkup,
+                replica=replica,
+            ),
+            RolloutPage(frame, rollouts, overview_book),
+            VisitPage(frame, guests),
+        ],
         door=door,
         sessions=sessions,
-        overview=overview,
-        records=store,
         trail=store,
-        awake=awake,
-        signups=signups,
-        switches=switch_records,
-        checkup=checkup,
-        clock=clock,
-        replica=replica,
     )
     api = AdminApi(
         instances,
@@ -145,7 +163,9 @@ def admin_room(
         metrics=metrics,
         pages=pages,
     )
-    heart = Heart(overview_book, clock, name=replica, version=version("my-jarvis"), loops=working)
+    heart = Heart(
+        overview_book, clock, name=replica, version=version("my-jarvis"), loops=working, ended=cloud.take_ended
+    )
     courier = Courier(webhooks, feed, clock, show=entry_json, private=webhooks_private)
     return AdminRoom(api, {"audit_news": feed.run, "webhooks": courier.run, "heart": heart.run})
 

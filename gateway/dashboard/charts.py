@@ -37,6 +37,32 @@ def lines(
     return _svg("".join(parts), label)
 
 
+def columns(series: Mapping[str, Points], *, since: datetime, until: datetime, span: timedelta, label: str) -> Markup:
+    """Counts over time, one on top of the other; a point stands for the `span` that begins with it."""
+    stacks: dict[datetime, float] = {}
+    for points in series.values():
+        for at, n in points:
+            stacks[at] = stacks.get(at, 0) + n
+    top, width = _whole(max(stacks.values(), default=0)), (WIDTH - LEFT - RIGHT) * (span / (until - since))
+
+    def x(at: datetime) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * ((at - since) / (until - since))
+
+    def y(value: float) -> float:
+        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top)
+
+    parts, below = [_grid(top, y), _hours(since, until, x)], dict.fromkeys(stacks, 0.0)
+    for number, (name, points) in enumerate(series.items()):
+        for at, n in points:
+            high, low = y(below[at] + n), y(below[at])
+            below[at] += n
+            parts.append(
+                f'<rect class="part s{number}" x="{x(at) + 1.5:.1f}" y="{high:.1f}" width="{width - 3:.1f}"'
+                f' height="{low - high:.1f}"><title>{escape(name)}: {n:.0f} from {at:%H:%M} on</title></rect>'
+            )
+    return _svg("".join(parts), label)
+
+
 def bars(counts: Sequence[tuple[str, int]], *, label: str) -> Markup:
     """Counts by name, the largest first."""
     if not counts:
@@ -83,7 +109,7 @@ def _grid(top: float, y: Y) -> str:
         value = top * part / 3
         at = f"{y(value):.1f}"
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
-        words = f"{value:.0f}" if top >= 10 else f"{value:.1f}"
+        words = f"{value:.0f}" if top >= 10 else f"{value:.1f}".removesuffix(".0")
         parts.append(f'<text class="axis" x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{words}</text>')
     return "".join(parts)
 
@@ -105,3 +131,10 @@ def _nice(value: float) -> float:
     """The next of 1, 1.5, 2, 3, 5, 7.5 times a power of ten."""
     power = 10.0 ** (ceil(log10(value)) - 1)
     return next((n * power for n in (1, 1.5, 2, 3, 5, 7.5, 10) if n * power >= value), 10 * power)
+
+
+def _whole(value: float) -> float:
+    """The next of 3, 6, 9, 12, 15, 21, 30, 45 …, so that a grid of three parts stands at whole numbers."""
+    power: int = 10 ** max(0, ceil(log10(max(value, 1) / 9)))
+    tops = (n * power for n in (12, 15, 21, 30, 45, 60, 90))
+    return next(top / 10 for top in tops if top % 30 == 0 and top >= 10 * value)

@@ -28,6 +28,8 @@ NAV: Final = (
     ("/", "Overview"),
     ("/instances", "Instances"),
     ("/signups", "Sign-ups"),
+    ("/rollouts", "Rollouts"),
+    ("/visits", "Visits"),
     ("/health", "Health"),
     ("/switches", "Switches"),
     ("/audit", "Audit"),
@@ -45,7 +47,7 @@ def _templates() -> Mapping[str, Template]:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters.update(ago=ago, usd=usd, secs=secs, clock=clock, short=short)
+    environment.filters.update(ago=ago, ahead=ahead, usd=usd, secs=secs, clock=clock, short=short)
     return {name: environment.get_template(name) for name in environment.list_templates()}
 
 
@@ -85,6 +87,11 @@ def ago(at: datetime | None, now: datetime) -> str:
         if seconds < limit:
             return f"{seconds / unit:.0f} {word}"
     return f"{seconds / 86400:.0f} d"
+
+
+def ahead(at: datetime, now: datetime) -> str:
+    """How long until then, in the same words."""
+    return ago(now, at)
 
 
 def usd(value: float | None) -> str:

@@ -1,10 +1,12 @@
 """What the pages show, from what the overview found. Pure."""
 
+from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from gateway.admin.glancing import TARGETS
-from gateway.dashboard.charts import lines
+from gateway.dashboard.charts import columns, lines
 from gateway.overview.book import RunTimes
 from gateway.overview.glance import Figures, Glance, Truths
 from gateway.session.admissions import Signup, Standing
@@ -16,6 +18,9 @@ STATES: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ("Stopped", ("stopped",)),
     ("Failed", ("failed",)),
 )
+
+OWN_COLOURS: Final = 3
+OTHERS: Final = "others"
 
 
 def groups(glance: Glance) -> Sequence[tuple[str, int, str]]:
@@ -50,6 +55,26 @@ def chart(title: str, paths: Sequence[str], figures: Figures) -> dict[str, Any]:
         label = f"{title}: seconds over the last 24 hours as p50, p95 and p99"
         svg = lines(series, since=figures.since, until=figures.until, label=label, target=target)
     return {"title": title, "svg": svg, "target": target, "runs": [run for run in runs if run.bucket is None]}
+
+
+def fly_chart(figures: Figures) -> dict[str, Any]:
+    """Calls to Fly that failed, the three most frequent classes each for itself. `svg` is None where none did."""
+    failed = [each for each in figures.fly if each.ended != "answered"]
+    totals: Counter[str] = Counter()
+    for each in failed:
+        totals[each.ended] += each.n
+    classes = totals.most_common()
+    series: dict[str, Counter[datetime]] = {name: Counter() for name, _ in classes[:OWN_COLOURS]}
+    for each in failed:
+        name = each.ended if each.ended in series else OTHERS
+        series.setdefault(name, Counter())[each.hour] += each.n
+    svg = None
+    if failed:
+        since = figures.since.replace(minute=0, second=0, microsecond=0)
+        points = {name: sorted(hours.items()) for name, hours in series.items()}
+        label = "Calls to Fly that failed in the last 24 hours, by class and hour"
+        svg = columns(points, since=since, until=figures.until, span=timedelta(hours=1), label=label)
+    return {"svg": svg, "legend": list(series), "classes": classes, "all": sum(each.n for each in figures.fly)}
 
 
 def calls(record: Instance) -> Sequence[dict[str, Any]]:

@@ -1,10 +1,11 @@
 """The overview's questions to Postgres."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from provisioner.instance import UserId
 
@@ -27,6 +28,15 @@ class Failures:
 
     action: str
     reason: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlyCalls:
+    """How many calls to Fly ended so within the hour that began then: "answered", or the class of the failure."""
+
+    hour: datetime
+    ended: str
     n: int
 
 
@@ -59,6 +69,30 @@ class Trouble:
     since: datetime
     error: str | None
     times: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mishap:
+    """Who did not come up on a new image. `email` None: they are gone."""
+
+    user_id: UserId
+    email: str | None
+    error: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRollout:
+    """How a rollout went: `ready` came up on its image, `failed` did not."""
+
+    image: str
+    state: str
+    actor: str
+    why: str
+    created_at: datetime
+    state_since: datetime
+    ready: int
+    failed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +138,9 @@ class OverviewBook:
     async def failures(self, *, since: datetime) -> Sequence[Failures]:
         return [Failures(**dict(row)) async for row in self._sql.failures_by_reason(self._pool, since=since)]
 
+    async def fly_calls(self, *, since: datetime) -> Sequence[FlyCalls]:
+        return [FlyCalls(**dict(row)) async for row in self._sql.fly_calls(self._pool, since=since)]
+
     async def day(self, *, day: datetime, now: datetime) -> Sequence[Day]:
         return [Day(**dict(row)) async for row in self._sql.states_of_day(self._pool, day=day, now=now)]
 
@@ -128,15 +165,44 @@ class OverviewBook:
         )
         return [Trouble(**dict(row)) async for row in rows]
 
+    async def addresses(self, users: Iterable[UserId]) -> Mapping[UserId, str]:
+        """Of those that have an Instance."""
+        rows = self._sql.addresses(self._pool, users=list(users))
+        return {UserId(row["user_id"]): row["email"] async for row in rows}
+
+    async def mishaps(self, rollout_id: UUID, *, limit: int) -> Sequence[Mishap]:
+        """The latest first."""
+        return [Mishap(**dict(row)) async for row in self._sql.mishaps(self._pool, rollout_id=rollout_id, most=limit)]
+
+    async def past_rollouts(self, *, limit: int) -> Sequence[PastRollout]:
+        """Those before the newest, the latest first."""
+        return [PastRollout(**dict(row)) async for row in self._sql.past_rollouts(self._pool, most=limit)]
+
     async def lease(self, user_id: UserId) -> Held | None:
         row = await self._sql.lease_on(self._pool, user_id=user_id)
         return None if row is None else Held(**dict(row))
 
     async def beat(
-        self, name: str, *, version: str, started_at: datetime, now: datetime, loops: Mapping[str, str]
+        self,
+        name: str,
+        *,
+        version: str,
+        started_at: datetime,
+        now: datetime,
+        loops: Mapping[str, str],
+        counts: Mapping[tuple[datetime, str], int],
     ) -> None:
+        """`counts`: calls to Fly by hour and how they ended, added to what is known of them."""
         await self._sql.beat(
-            self._pool, name=name, version=version, started_at=started_at, now=now, loops=json.dumps(dict(loops))
+            self._pool,
+            name=name,
+            version=version,
+            started_at=started_at,
+            now=now,
+            loops=json.dumps(dict(loops)),
+            hours=[hour for hour, _ in counts],
+            ended=[how for _, how in counts],
+            numbers=list(counts.values()),
         )
 
     async def sign_off(self, name: str) -> None:

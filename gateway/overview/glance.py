@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from gateway.overview.book import Depth, Failures, Held, OverviewBook, Replica, RunTimes
+from gateway.overview.book import Depth, Failures, FlyCalls, Held, OverviewBook, Replica, RunTimes
 from gateway.overview.costs import Spent, spent, usd_per_day_awake
-from gateway.overview.needs import AWAKE_AFTER, FAILURES, FLAPS, FLAPS_WITHIN, STUCK_AFTER, Need, needs_of
+from gateway.overview.needs import AWAKE_AFTER, FAILURES, FLAPS, FLAPS_WITHIN, STUCK_AFTER, Need, in_order, needs_of
 from provisioner.clock import Clock
 from provisioner.errors import CloudError
 from provisioner.instance import Instance, MachineId
@@ -30,6 +30,7 @@ class Clouds(Protocol):
     """Fly, as far as this looks."""
 
     async def machine(self, app: str, machine_id: MachineId) -> Machine | None: ...
+    def take_ended(self) -> Mapping[str, int]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ class Figures:
     until: datetime
     runs: Sequence[RunTimes]
     failures: Sequence[Failures]
+    fly: Sequence[FlyCalls]
     depth: Depth
 
 
@@ -125,7 +127,7 @@ class Overview:
             now=now,
             usd_per_day=lambda user_id: usd_per_day_awake(user_id, self._plans, self._prices),
         )
-        return [*found, *[need for ask in self._more for need in await ask()]]
+        return in_order([*found, *[need for ask in self._more for need in await ask()]])
 
     async def figures(self, within: timedelta) -> Figures:
         now = self._clock.now()
@@ -135,6 +137,7 @@ class Overview:
             until=now,
             runs=await self._book.run_times(since=since, bucket=within / BUCKETS),
             failures=await self._book.failures(since=since),
+            fly=await self._book.fly_calls(since=since),
             depth=await self._book.depth(),
         )
 

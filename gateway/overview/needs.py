@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, cast
 
 from gateway.overview.book import Replica, Trouble
+from provisioner.images import Rollout, RolloutState
 from provisioner.instance import UserId
 
 STUCK_AFTER: Final = timedelta(minutes=3)
@@ -26,6 +27,7 @@ Kind = Literal[
     "replica_silent",
     "held_back",
     "orphan",
+    "rollout_halted",
 ]
 
 
@@ -37,6 +39,8 @@ class Fix:
     method: Literal["POST", "PUT", "DELETE"]
     path: str
     body: dict[str, object] | None = None
+    confirm: str | None = None
+    """What to say before it is done, where it is not easily undone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,12 +65,34 @@ def needs_of(
     """Everything, the most urgent kind first and the oldest first within it. `usd_per_day`: of a Machine that runs."""
     needs = [_of(each, usd_per_day) for each in trouble]
     needs += [need for each in replicas for need in _of_replica(each, now)]
+    return in_order(needs)
+
+
+def needs_of_rollout(rollout: Rollout | None) -> Sequence[Need]:
+    """A rollout that halted by itself waits for somebody to take it back, or to go on knowing why."""
+    if rollout is None or rollout.state is not RolloutState.HALTED:
+        return ()
+    back = "Everybody who was moved returns to the image they had, each when they sleep."
+    need = Need(
+        kind="rollout_halted",
+        title=f"The rollout halted at {rollout.percent} %",
+        cause=f"{rollout.why}. Nobody is moved any more; whoever met it is back on the former image.",
+        since=rollout.state_since,
+        fix=Fix("Take it back", "POST", "/v1/rollout/back", confirm=back),
+        doc="docs/operations.md#a-new-golden-image",
+    )
+    return (need,)
+
+
+def in_order(needs: Iterable[Need]) -> Sequence[Need]:
+    """The most urgent kind first and the oldest first within it."""
     return sorted(needs, key=lambda need: (_URGENT.index(need.kind), need.since))
 
 
 _URGENT: Final[Sequence[Kind]] = (
     "replica_silent",
     "loop_stale",
+    "rollout_halted",
     "dead_letter",
     "stuck",
     "failing",
@@ -123,7 +149,12 @@ _STUCK: Final = {
 def _fix_stuck(trouble: Trouble) -> Fix:
     match trouble.state:
         case "deleting":
-            return Fix("Finish deleting", "DELETE", f"/v1/instances/{trouble.user_id}")
+            return Fix(
+                "Finish deleting",
+                "DELETE",
+                f"/v1/instances/{trouble.user_id}",
+                confirm=f"This ends Machine and volume of {trouble.email}.",
+            )
         case "suspending" | "stopping" | "draining":
             return _act(trouble, "stop", "Stop it")
         case _:

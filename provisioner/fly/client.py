@@ -52,6 +52,10 @@ class FlyClient:
         """How it stands between this replica and Fly."""
         return self._wire.breaker.condition
 
+    def take_ended(self) -> Mapping[str, int]:
+        """How the calls since this was last asked ended, each try for itself: see `Wire.take_ended`."""
+        return self._wire.take_ended()
+
     async def ensure_app(self, app: str, org_slug: str | None = None) -> None:
         """Make `app` unless it is there. Raises NameTaken if it belongs to another organisation."""
         await apps.ensure_app(self._wire, self._clock, app, org_slug or self._settings.org_slug)

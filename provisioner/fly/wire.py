@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
 from itertools import count
 from typing import Final, TypeVar
@@ -16,8 +18,12 @@ from provisioner.errors import (
     CloudResting,
     CloudSilent,
     CloudUnreachable,
+    LeaseHeld,
+    NameTaken,
     NotAllowed,
+    NotThere,
     RateLimited,
+    WrongState,
 )
 from provisioner.fly.breaker import Breaker, Condition
 from provisioner.fly.calls import Call
@@ -33,6 +39,9 @@ TRIES: Final = 3
 _SHORTEST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 1.0
 _SPARE: Final = 5.0  # seconds beyond the longest silence we bear, for answers that trickle
+ANSWERED: Final = "answered"
+_TOLD: Final = (NotThere, WrongState, NameTaken, LeaseHeld)
+"""Fly says how something stands: an answer, as good as any other."""
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
 
 
@@ -46,6 +55,7 @@ class Wire:
         self._http, self._settings, self._clock, self._turns = http, settings, clock, turns
         self._limits = Limits(clock)
         self.breaker = Breaker()
+        self._ended: Counter[str] = Counter()
 
     async def send(self, call: Call[T], *, tries: int = TRIES) -> T:
         """What Fly answered.
@@ -79,6 +89,11 @@ class Wire:
                     raise
                 await self._clock.sleep(self._pause(attempt))
         raise AssertionError("unreachable")
+
+    def take_ended(self) -> Mapping[str, int]:
+        """How many tries since this was last asked ended how: ANSWERED, or the class of the failure."""
+        ended, self._ended = self._ended, Counter()
+        return ended
 
     async def _take_turn(self, call: Call[T], budget: str, patience: float) -> None:
         """Wait for a turn among all replicas, where Fly counts them together. Raises RateLimited if it is too far away.
@@ -159,9 +174,13 @@ class Wire:
         failure: str | None = None
         try:
             answer = await self._exchange(call)
-            return self._read(call, answer)
+            read = self._read(call, answer)
+            self._ended[ANSWERED] += 1
+            return read
         except BaseException as error:
             failure = type(error).__name__
+            if isinstance(error, CloudError):  # else it was we who gave up on it
+                self._ended[ANSWERED if isinstance(error, _TOLD) else failure] += 1
             raise
         finally:
             log.info(

@@ -38,6 +38,10 @@ group by 1, 2
 order by n desc, reason
 limit 12;
 
+-- name: fly_calls(since)
+-- Calls to Fly by the hour in which they ended and how, of all replicas together.
+select hour, ended, n from gateway.fly_calls where hour > :since::timestamptz - interval '1 hour' order by hour, ended;
+
 -- name: states_of_day(day, now)
 -- How long each user's Instance was awake and asleep since `day`, in seconds, from the steps in the audit log.
 with steps as materialized (
@@ -88,13 +92,41 @@ select * from (
 order by since
 limit :most;
 
+-- name: addresses(users)
+select user_id, email from public.user_instances where user_id = any(:users::uuid[]);
+
+-- name: mishaps(rollout_id, most)
+-- Who did not come up on the image of this rollout, the latest first.
+select m.user_id, i.email, m.error, m.at
+from gateway.rollout_moves m left join public.user_instances i using (user_id)
+where m.rollout_id = :rollout_id and m.outcome = 'failed'
+order by m.at desc
+limit :most;
+
+-- name: past_rollouts(most)
+-- Those before the newest, with how they went.
+select r.image, r.state, r.actor, r.why, r.created_at, r.state_since,
+  (select count(*) from gateway.rollout_moves m where m.rollout_id = r.id and m.outcome = 'ready') as ready,
+  (select count(*) from gateway.rollout_moves m where m.rollout_id = r.id and m.outcome = 'failed') as failed
+from gateway.rollouts r
+order by r.created_at desc, r.id
+limit :most offset 1;
+
 -- name: lease_on(user_id)^
 select owner, fence, until from gateway.instance_leases where user_id = :user_id;
 
--- name: beat(name, version, started_at, now, loops)!
--- A replica lives. Those that were silent for a day are forgotten.
+-- name: beat(name, version, started_at, now, loops, hours, ended, numbers)!
+-- A replica lives, and tells how its calls to Fly ended since it last did. Those that were silent for a day are
+-- forgotten, and calls of more than a month ago.
 with gone as (
   delete from gateway.replicas where seen_at < :now::timestamptz - interval '1 day' and name <> :name
+), past as (
+  delete from gateway.fly_calls where hour < :now::timestamptz - interval '32 days'
+), counted as (
+  insert into gateway.fly_calls as c (hour, ended, n)
+  select * from unnest(:hours::timestamptz[], :ended::text[], :numbers::bigint[]) as told (hour, ended, n)
+  order by 1, 2 -- replicas take the rows in the same order, or they might wait for each other
+  on conflict (hour, ended) do update set n = c.n + excluded.n
 )
 insert into gateway.replicas as r (name, version, started_at, seen_at, loops)
 values (:name, :version, :started_at, :now, :loops::jsonb)

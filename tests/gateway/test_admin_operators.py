@@ -7,7 +7,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 from structlog.testing import capture_logs
 
-from gateway.admin.rules import RULES
+from gateway.admin.rules import RULES, allows
 from provisioner.operators import Role, hash_of, is_name, new_token
 from tests.parts.admin import AUTH, TOKEN, enlist, listener, trail
 from tests.parts.back import Back, somebody
@@ -28,6 +28,15 @@ async def test_every_route_stands_in_the_table_and_every_row_is_a_route(back: Ba
         if route.resource is not None and route.method != "HEAD"
     }
     assert routes == set(RULES)
+
+
+def test_a_call_as_it_is_sent_is_judged_by_its_row() -> None:
+    """So the dashboard shows a button to whom the API lets press it."""
+    for (method, path), rule in RULES.items():
+        for role in Role:
+            assert allows(role, method, filled(path)) is (rule.least is None or role.covers(rule.least)), path
+    assert not allows(Role.OWNER, "GET", "/v1/nothing")
+    assert not allows(Role.OWNER, "PATCH", "/v1/rollout")
 
 
 @pytest.mark.parametrize("role", Role)

@@ -13,6 +13,7 @@ from provisioner.errors import (
     CloudSilent,
     CloudUnreachable,
     RateLimited,
+    Refused,
 )
 from provisioner.fly.client import FlyClient
 from provisioner.fly.machine import machine_of
@@ -135,6 +136,18 @@ async def test_leaves_one_line_in_the_log_and_no_secret(fly, client):
     assert facts.items() <= lines[0].items()
     for secret in (TOKEN, SPEC.env["JARVIS_GUARD_KEYS"]):
         assert secret not in repr((lines, refused.value))
+
+
+async def test_counts_how_every_try_ended_and_tells_it_once(fly, client):
+    """An answer that says how something stands is no failure; what we gave up ourselves is neither."""
+    fly.on("GET", ONE, refusal(502, ""), Says(body=machine()), refusal(404, "machine not found"))
+    fly.on("POST", MANY, Says(400, {"error": "bad env"}))
+    await client.machine("jarvis", ID)
+    assert await client.machine("jarvis", ID) is None
+    with pytest.raises(Refused):
+        await client.create_machine("jarvis", SPEC)
+    assert client.take_ended() == {"CloudBroken": 1, "answered": 2, "Refused": 1}
+    assert client.take_ended() == {}
 
 
 async def test_can_be_cancelled(fly, client):

@@ -41,14 +41,44 @@ function ask(title, content, yes) {
 
 const paragraph = (text) => Object.assign(document.createElement("p"), { textContent: text });
 
-async function press(button) {
-  const wanted = JSON.parse(button.dataset.call);
+// What a form says, as the body of its call. An empty field says nothing.
+function filled(form) {
+  const body = {};
+  for (const field of form.elements) {
+    if (!field.name) continue;
+    const text = field.value.trim();
+    if (field.type === "checkbox") body[field.name] = field.checked;
+    else if (text && field.dataset.as === "numbers") body[field.name] = text.split(/[\s,]+/).filter(Boolean).map(Number);
+    else if (text && field.type === "number") body[field.name] = Number(text) * Number(field.dataset.times || 1);
+    else if (text) body[field.name] = text;
+  }
+  return body;
+}
+
+// A link that is good once: it is shown here and nowhere else.
+function hand(url) {
+  const content = document.createElement("div");
+  const link = Object.assign(document.createElement("a"), { href: url, target: "_blank", rel: "noopener noreferrer", className: "button", textContent: "Open the Machine" });
+  const text = Object.assign(document.createElement("input"), { value: url, readOnly: true });
+  text.setAttribute("aria-label", "The link");
+  text.addEventListener("focus", () => text.select());
+  content.append(paragraph("Good once, within five minutes, and shown here only. The user sees that you come, and why."), text, link);
+  ask("The visit is granted", content, "");
+  $("ask-yes").hidden = true;
+  $("ask-no").textContent = "Close";
+}
+
+async function press(button, form) {
+  const wanted = JSON.parse((form || button).dataset.call);
+  if (form) wanted.body = filled(form);
   if (wanted.confirm && !(await ask(wanted.label + "?", paragraph(wanted.confirm), wanted.label))) return;
   button.disabled = true;
   say(`${wanted.label}: under way…`);
   try {
     const told = await call(wanted);
     say(told && told.state ? `${wanted.label}: it is ${told.state} now.` : `${wanted.label}: done.`);
+    if (form) form.reset();
+    if (told && told.url) hand(told.url);
     if (wanted.then) location.assign(wanted.then);
   } catch (fault) {
     say(fault.message, true);
@@ -154,7 +184,8 @@ function follow() {
     if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 5000);
   };
   for (const action of ["create", "ready", "fail", "retry", "drain", "hit", "suspend", "stop", "asleep", "wake", "delete", "remove", "lost",
-    "switch", "dead_letter", "flapping", "plan", "signup"]) stream.addEventListener(action, soon);
+    "switch", "dead_letter", "flapping", "plan", "signup", "extend", "image", "visit_granted", "visit_opened", "visit_ended",
+    "rollout_start", "rollout_advance", "rollout_pause", "rollout_resume", "rollout_halt", "rollout_finish", "rollout_back"]) stream.addEventListener(action, soon);
 }
 
 document.addEventListener("click", (event) => {
@@ -168,6 +199,7 @@ document.addEventListener("change", (event) => {
 });
 document.addEventListener("submit", async (event) => {
   const form = event.target;
+  if (form.dataset.call) { event.preventDefault(); press(event.submitter, form); return; }
   if (!form.dataset.flip) return;
   event.preventDefault();
   const on = form.dataset.on !== "true";

@@ -22,6 +22,8 @@ def paths(stage: Stage) -> dict[str, str]:
         "instances": "/instances",
         "instance": f"/instances/{stage.ada.user_id}",
         "signups": "/signups",
+        "rollouts": "/rollouts",
+        "visits": "/visits",
         "health": "/health",
         "switches": "/switches",
         "audit": "/audit",

@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+from gateway.session.visits import Visits
 from localcloud.database import Database
+from provisioner.images import Rollout, RolloutState
 from provisioner.instance import UserId
 from provisioner.lifecycle import Visitor
 from provisioner.store.switches import SwitchTable
@@ -24,6 +26,8 @@ PEOPLE = (
     ("alan", "suspended", 2),
 )
 
+BROKEN = "The App did not answer within 60 s."
+
 
 @dataclass
 class Stage:
@@ -36,7 +40,7 @@ class Stage:
     token: str = TOKEN
 
     async def rewind(self) -> None:
-        """As it was at the beginning: Ada awake, Niklaus stuck, nothing held back."""
+        """As it was at the beginning: Ada awake, Niklaus stuck, the rollout going on, nothing held back."""
         await self.back.ready(self.ada, doubt=True, force=True)
         await self.back.ready(self.stuck, doubt=True, force=True)
         await self.back.pool.execute(
@@ -44,6 +48,7 @@ class Stage:
             " where user_id = $1",
             self.stuck.user_id,
         )
+        await self.back.pool.execute("update gateway.rollouts set state = 'running' where state = 'paused'")
         switches = SwitchTable(self.back.pool, self.back.parts.clock, listen_dsn=self.back.database.dsn)
         for position in await switches.positions():
             if position.is_on:
@@ -55,7 +60,9 @@ async def staged(database: Database, folder: Path) -> AsyncIterator[Stage]:
     async with back_of_house(database, folder) as back, listener(back) as server:
         stage = Stage(str(server.make_url("")).rstrip("/"), back, somebody("ada"), somebody("niklaus"))
         await _night(back)
+        await _rollouts(back)
         await stage.rewind()
+        await _visits(back, stage)
         yield stage
 
 
@@ -82,6 +89,23 @@ async def _night(back: Back) -> None:
     ]
     await pool.executemany(
         "insert into gateway.step_times (instance_id, path, step, took_s, at) values ($1, $2, 'boot', $3, $4)", runs
+    )
+    calls = [
+        (now - timedelta(hours=ago), ended, n)
+        for ago in range(24)
+        for ended, n in (
+            ("answered", 140 + 9 * ago),
+            ("RateLimited", (5, 0, 2, 0, 0, 1)[ago % 6]),
+            ("CloudBroken", 14 if ago in (7, 8) else 0),
+            ("NoCapacity", 7 if ago == 2 else 0),
+            ("CloudSilent", 3 if ago == 8 else 0),
+        )
+        if n
+    ]
+    await pool.executemany(
+        "insert into gateway.fly_calls (hour, ended, n) values (date_trunc('hour', $1::timestamptz), $2, $3)"
+        " on conflict (hour, ended) do update set n = excluded.n",
+        calls,
     )
     failures = [
         (now - timedelta(hours=2), dead, json.dumps({"kind": reason}))
@@ -114,3 +138,78 @@ async def _row(back: Back, user_id: UserId, name: str, state: str, since: dateti
         None if state == "failed" else f"e286{number:010d}",
         None if state == "failed" else f"fdaa:0:1::{number + 2:x}",
     )
+
+
+async def _rollouts(back: Back) -> None:
+    """One is under way, at its second step; one was taken back the week before."""
+    pool, now = back.pool, back.parts.clock.now()
+    for image, days, state, step, ready, failed in (
+        ("cd", 6, RolloutState.RETURNED, 1, 4, 2),
+        ("ef", 0, RolloutState.RUNNING, 1, 2, 1),
+    ):
+        begun = now - timedelta(days=days, minutes=41)
+        rollout = Rollout(
+            id=uuid4(),
+            state=state,
+            image="registry.fly.io/golden@sha256:" + image * 32,
+            golden_image=back.parts.images.golden_image,
+            base_image=back.parts.images.base,
+            steps=(1, 10, 50, 100),
+            step=step,
+            tolerance=0.1,
+            proof=3,
+            soak=timedelta(minutes=10),
+            hurry=False,
+            actor="operator:grace",
+            why="",
+            created_at=begun,
+            state_since=begun,
+            step_since=now - timedelta(minutes=4),
+        )
+        await _rollout(back, rollout, "superseded" if days else "3 came up, 0 did not")
+        people = [row["user_id"] for row in await pool.fetch("select user_id from user_instances order by email")]
+        await pool.executemany(
+            "insert into gateway.rollout_moves (rollout_id, user_id, from_image, outcome, error, at)"
+            " values ($1, $2, $3, $4, $5, $6)",
+            [
+                (rollout.id, user_id, rollout.base_image, outcome, error, begun + timedelta(minutes=n))
+                for n, (user_id, (outcome, error)) in enumerate(
+                    zip(people, [("ready", None)] * ready + [("failed", BROKEN)] * failed, strict=False)
+                )
+            ],
+        )
+
+
+async def _rollout(back: Back, rollout: Rollout, why: str) -> None:
+    await back.pool.execute(
+        "insert into gateway.rollouts (id, state, image, golden_image, base_image, steps, step, tolerance, proof,"
+        " soak_s, hurry, actor, why, created_at, state_since, step_since)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+        rollout.id,
+        rollout.state.value,
+        rollout.image,
+        rollout.golden_image,
+        rollout.base_image,
+        list(rollout.steps),
+        rollout.step,
+        rollout.tolerance,
+        rollout.proof,
+        rollout.soak.total_seconds(),
+        rollout.hurry,
+        rollout.actor,
+        why,
+        rollout.created_at,
+        rollout.state_since,
+        rollout.step_since,
+    )
+
+
+async def _visits(back: Back, stage: Stage) -> None:
+    """One goes on, one was called off."""
+    visits = Visits(back.pool, back.parts.clock)
+    _, over = await visits.grant(stage.stuck.user_id, operator="edsger", reason="it hangs since noon", minutes=15)
+    await visits.end(id=over.id, by="operator:edsger")
+    ticket, _ = await visits.grant(
+        stage.ada.user_id, operator="grace", reason="Ticket 4711: notes do not save", minutes=30
+    )
+    await visits.open(ticket, b"v" * 32)

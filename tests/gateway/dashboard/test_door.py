@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient
 
-from tests.parts.admin import AUTH, TOKEN
+from tests.parts.admin import AUTH, TOKEN, enlist
 from tests.parts.back import Back, somebody
 
 PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -132,11 +132,43 @@ async def test_a_person_gets_a_page_also_when_it_is_a_refusal(admin: TestClient,
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/instances", "/signups", "/signups?status=waiting", "/health", "/switches", "/audit"]
+    "path",
+    [
+        "/",
+        "/instances",
+        "/signups",
+        "/signups?status=waiting",
+        "/health",
+        "/switches",
+        "/audit",
+        "/rollouts",
+        "/visits",
+    ],
 )
 async def test_every_page_is_drawn(admin: TestClient, path: str) -> None:
     page = await admin.get(path, headers={**AUTH, **PAGE})
     assert (page.status, page.content_type) == (200, "text/html")
+
+
+async def test_a_viewer_is_shown_no_button_that_would_be_refused(back: Back, admin: TestClient) -> None:
+    ada = somebody()
+    await back.ready(ada)
+    await admin.post("/v1/rollout", headers=AUTH, json={"image": "golden@sha256:" + "b" * 64})
+    hers = await enlist(admin, "grace", "operator")
+    seen = await enlist(admin, "edsger", "viewer")
+    for path, of_operators in (
+        ("/rollouts", "/v1/rollout/pause"),
+        (f"/instances/{ada.user_id}", 'name="reason"'),
+        ("/switches", "data-flip"),
+        ("/instances", "data-bulk"),
+    ):
+        shown = [await (await admin.get(path, headers={**who, **PAGE})).text() for who in (hers, seen)]
+        assert [of_operators in text for text in shown] == [True, False], path
+    destroy = [
+        '"DELETE"' in await (await admin.get(f"/instances/{ada.user_id}", headers={**who, **PAGE})).text()
+        for who in (AUTH, hers)
+    ]
+    assert destroy == [True, False]
 
 
 async def test_a_role_sees_no_more_on_a_page_than_through_the_api(admin: TestClient) -> None:

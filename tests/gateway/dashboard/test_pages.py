@@ -3,6 +3,8 @@
 import pytest
 from playwright.async_api import Browser, Page
 
+from gateway.session.visits import Visits
+from provisioner.images import RolloutEvent
 from provisioner.instance import State
 from tests.gateway.dashboard.pictures import paths
 from tests.gateway.dashboard.stage import Stage
@@ -34,7 +36,8 @@ async def test_the_front_page_says_what_is_so(stage: Stage, tab: Page) -> None:
     needs = await tab.locator(".needs").inner_text()
     assert "tony@example.com" in needs  # given up
     assert "margaret@example.com" in needs  # has not slept for a day
-    assert await tab.locator("svg.chart").count() == 3
+    assert await tab.locator("svg.chart").count() == 4
+    assert "CloudBroken" in await tab.locator("section[aria-label='Fly errors']").inner_text()
     assert "NoCapacity" in await tab.locator("section[aria-label=Failures]").text_content() or ""
 
 
@@ -81,6 +84,62 @@ async def test_a_switch_is_held_and_every_page_says_so(stage: Stage, tab: Page) 
     await tab.locator(".note.bad", has_text="looking at a bug").wait_for()
     await tab.goto("/instances")
     assert "Sleep is held back" in await tab.locator(".note.bad").inner_text()
+
+
+async def test_a_rollout_is_paused_and_gone_on_with_after_a_word(stage: Stage, tab: Page) -> None:
+    await tab.goto("/rollouts")
+    newest = tab.locator("[data-fresh=newest]")
+    assert await tab.locator(".stages [aria-current=step]").inner_text() == "10 %\nnow"
+    assert await newest.locator(".tally").inner_text() != ""
+    await newest.get_by_role("button", name="Pause").click()
+    await newest.get_by_text("paused", exact=True).wait_for()
+    await newest.get_by_role("button", name="Resume").click()
+    dialog = tab.get_by_role("dialog")
+    await dialog.get_by_role("button", name="Leave it").click()
+    assert await stage.back.pool.fetchval("select count(*) from gateway.rollouts where state = 'running'") == 0
+    await newest.get_by_role("button", name="Resume").click()
+    await dialog.get_by_role("button", name="Resume").click()
+    await newest.get_by_text("running", exact=True).wait_for()
+
+
+async def test_a_rollout_that_halts_shows_by_itself(stage: Stage, tab: Page) -> None:
+    await tab.goto("/rollouts")
+    rollouts = stage.back.parts.rollouts
+    running = await rollouts.newest_rollout()
+    assert running is not None
+    await rollouts.move_rollout(running, RolloutEvent.HALT, actor="rollout", why="2 of 5 did not come up")
+    await tab.get_by_text("2 of 5 did not come up.").wait_for()
+    await tab.goto("/")
+    need = tab.locator(".needs li", has_text="The rollout halted at 10 %")
+    assert await need.get_by_role("button", name="Take it back").count() == 1
+    halted = await rollouts.newest_rollout()
+    assert halted is not None
+    assert await rollouts.move_rollout(halted, RolloutEvent.RESUME, actor="test")
+
+
+async def test_a_visit_is_granted_once_for_a_reason_and_ended(stage: Stage, tab: Page) -> None:
+    """The link is in the dialog and nowhere else, and the list shows the visit by itself."""
+    await tab.goto(f"/instances/{stage.ada.user_id}")
+    await tab.get_by_label("Why").fill("looking why notes do not save")
+    await tab.get_by_role("button", name="Get a link").click()
+    dialog = tab.get_by_role("dialog")
+    link = await dialog.get_by_role("link", name="Open the Machine").get_attribute("href")
+    assert link is not None
+    assert link.startswith("https://my-jarvis.test/auth/visit?ticket=")
+    assert await dialog.get_by_label("The link").input_value() == link
+    await dialog.get_by_role("button", name="Close").click()
+    await tab.goto("/visits")
+    ticket = link.partition("=")[2]
+    assert ticket not in await tab.content()
+    row = tab.locator("[data-fresh=running] li", has_text="looking why notes do not save")
+    assert "Not opened yet" in await row.inner_text()
+    assert await Visits(stage.back.pool, stage.back.parts.clock).open(ticket, b"o" * 32)
+    await row.get_by_text("ends in").wait_for()
+    await row.get_by_role("button", name="End it").click()
+    await dialog.get_by_role("button", name="End it").click()
+    await row.wait_for(state="detached")
+    over = tab.locator("[data-fresh=past] tr", has_text="looking why notes do not save")
+    assert "operator:admin" in await over.inner_text()
 
 
 async def test_everybody_can_read_and_use_every_page(stage: Stage, browser: Browser) -> None:
