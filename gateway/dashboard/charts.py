@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from math import ceil, log10
+from statistics import median_low
 
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 640, 190
-LEFT, RIGHT, TOP, BOTTOM = 40, 12, 12, 24
+LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 28
 Points = Sequence[tuple[datetime, float]]
 X = Callable[[datetime], float]
 Y = Callable[[float], float]
@@ -89,7 +90,7 @@ def _line(points: Points, x: X, y: Y, number: int, name: str) -> str:
     if not points:
         return ""
     steps = [b[0] - a[0] for a, b in pairwise(points)]
-    usual = min(steps, default=timedelta(0)) * 1.5
+    usual = median_low(steps) * 1.5 if steps else timedelta(0)
     path, last = [], None
     for at, value in points:
         joined = last is not None and at - last <= usual
@@ -109,7 +110,7 @@ def _grid(top: float, y: Y) -> str:
         value = top * part / 3
         at = f"{y(value):.1f}"
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at}" y2="{at}"/>')
-        words = f"{value:.0f}" if top >= 10 else f"{value:.1f}".removesuffix(".0")
+        words = f"{value:g}" if top >= 1 else f"{value:.2f}"
         parts.append(f'<text class="axis" x="{LEFT - 6}" y="{y(value) + 4:.1f}" text-anchor="end">{words}</text>')
     return "".join(parts)
 
@@ -128,9 +129,9 @@ def _hours(since: datetime, until: datetime, x: X) -> str:
 
 
 def _nice(value: float) -> float:
-    """The next of 1, 1.5, 2, 3, 5, 7.5 times a power of ten."""
+    """The next of 1.2, 1.5, 3, 6, 9 times a power of ten: a third of it can be written out."""
     power = 10.0 ** (ceil(log10(value)) - 1)
-    return next((n * power for n in (1, 1.5, 2, 3, 5, 7.5, 10) if n * power >= value), 10 * power)
+    return next((n * power for n in (1.2, 1.5, 3, 6, 9) if n * power >= value), 12 * power)
 
 
 def _whole(value: float) -> float:

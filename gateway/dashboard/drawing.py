@@ -1,5 +1,7 @@
 """The one place where an operator's page becomes bytes and headers."""
 
+import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -9,6 +11,7 @@ from typing import Any, Final
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -24,6 +27,7 @@ HEADERS: Final[Mapping[str, str]] = MappingProxyType(
         "Cache-Control": "no-store",
     }
 )
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(?:Z|[+-]\d\d:\d\d)")
 NAV: Final = (
     ("/", "Overview"),
     ("/instances", "Instances"),
@@ -47,7 +51,8 @@ def _templates() -> Mapping[str, Template]:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters.update(ago=ago, ahead=ahead, usd=usd, secs=secs, clock=clock, short=short)
+    filters = (ago, ahead, usd, secs, clock, short, told, marked)
+    environment.filters.update({each.__name__: each for each in filters})
     return {name: environment.get_template(name) for name in environment.list_templates()}
 
 
@@ -100,6 +105,28 @@ def usd(value: float | None) -> str:
 
 def secs(value: float) -> str:
     return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+
+
+def told(detail: str) -> str:
+    """The detail of an audit row, which is JSON, as a person reads it."""
+    return ", ".join(_words(name, value) for name, value in json.loads(detail).items())
+
+
+def marked(text: str) -> Markup:
+    """Words of our own, in which `code` and *emphasis* are marked."""
+    emphasised = re.sub(r"\*([^*`]+)\*", r"<em>\1</em>", str(escape(text)))
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", emphasised))  # noqa: S704  what was not ours is escaped
+
+
+def _words(name: str, value: object) -> str:
+    words = name.replace("_", " ")
+    if isinstance(value, dict):
+        return f"{words} ({', '.join(_words(str(inner), each) for inner, each in value.items())})"
+    if isinstance(value, float):
+        return f"{words} {value:.3g}"
+    if isinstance(value, str):
+        return f"{words} {clock(datetime.fromisoformat(value)) if _INSTANT.fullmatch(value) else value}"
+    return f"{words} {json.dumps(value)}"
 
 
 def clock(at: datetime) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from gateway.admin.glancing import TARGETS
 from gateway.dashboard.charts import columns, lines
+from gateway.dashboard.drawing import clock
 from gateway.overview.book import RunTimes
 from gateway.overview.glance import Figures, Glance, Truths
 from gateway.session.admissions import Signup, Standing
@@ -100,8 +101,8 @@ def facts(truths: Truths) -> dict[str, Sequence[tuple[str, object]]]:
     told: dict[str, Sequence[tuple[str, object]]] = {
         "record": [
             ("state", record.state.value),
-            ("since", record.state_since.isoformat(sep=" ", timespec="seconds")),
-            ("last active", record.last_active.isoformat(sep=" ", timespec="seconds")),
+            ("since", clock(record.state_since)),
+            ("last active", clock(record.last_active)),
             ("Machine", record.machine_id or "none"),
             ("volume", record.volume_id or "none"),
             ("address", record.private_ip or "none"),

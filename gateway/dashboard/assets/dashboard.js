@@ -184,7 +184,7 @@ function follow() {
     if (stream.readyState === EventSource.CLOSED) setTimeout(follow, 5000);
   };
   for (const action of ["create", "ready", "fail", "retry", "drain", "hit", "suspend", "stop", "asleep", "wake", "delete", "remove", "lost",
-    "switch", "dead_letter", "flapping", "plan", "signup", "extend", "image", "visit_granted", "visit_opened", "visit_ended",
+    "switch", "dead_letter", "flapping", "plan", "signup_waiting", "signup_admitted", "signup_refused", "signup_suspended", "extend", "image", "visit_granted", "visit_opened", "visit_ended",
     "rollout_start", "rollout_advance", "rollout_pause", "rollout_resume", "rollout_halt", "rollout_finish", "rollout_back"]) stream.addEventListener(action, soon);
 }
 

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from gateway.session.visits import Visits
 from localcloud.database import Database
-from provisioner.images import Rollout, RolloutState
+from provisioner.images import Rollout, RolloutState, bucket
 from provisioner.instance import UserId
 from provisioner.lifecycle import Visitor
 from provisioner.store.switches import SwitchTable
@@ -60,8 +60,8 @@ async def staged(database: Database, folder: Path) -> AsyncIterator[Stage]:
     async with back_of_house(database, folder) as back, listener(back) as server:
         stage = Stage(str(server.make_url("")).rstrip("/"), back, somebody("ada"), somebody("niklaus"))
         await _night(back)
-        await _rollouts(back)
         await stage.rewind()
+        await _rollouts(back)
         await _visits(back, stage)
         yield stage
 
@@ -89,6 +89,21 @@ async def _night(back: Back) -> None:
     ]
     await pool.executemany(
         "insert into gateway.step_times (instance_id, path, step, took_s, at) values ($1, $2, 'boot', $3, $4)", runs
+    )
+    signups = [
+        (uuid4(), f"{name}@example.com", status, now - timedelta(hours=hours), by)
+        for name, status, hours, by in (
+            ("grace", "admitted", 50, "open"),
+            ("barbara", "admitted", 31, "operator:grace"),
+            ("mallory", "suspended", 30, "operator:grace"),
+            ("radia", "waiting", 5, None),
+            ("leslie", "waiting", 2, None),
+        )
+    ]
+    await pool.executemany(
+        "insert into gateway.signups (user_id, email, status, created_at, decided_at, decided_by)"
+        " values ($1, $2, $3, $4::timestamptz, case when $5::text is not null then $4::timestamptz end, $5)",
+        signups,
     )
     calls = [
         (now - timedelta(hours=ago), ended, n)
@@ -141,43 +156,59 @@ async def _row(back: Back, user_id: UserId, name: str, state: str, since: dateti
 
 
 async def _rollouts(back: Back) -> None:
-    """One is under way, at its second step; one was taken back the week before."""
+    """One is half way, with four came up and one not; one was taken back the week before."""
     pool, now = back.pool, back.parts.clock.now()
-    for image, days, state, step, ready, failed in (
-        ("cd", 6, RolloutState.RETURNED, 1, 4, 2),
-        ("ef", 0, RolloutState.RUNNING, 1, 2, 1),
-    ):
-        begun = now - timedelta(days=days, minutes=41)
-        rollout = Rollout(
-            id=uuid4(),
-            state=state,
-            image="registry.fly.io/golden@sha256:" + image * 32,
-            golden_image=back.parts.images.golden_image,
-            base_image=back.parts.images.base,
-            steps=(1, 10, 50, 100),
-            step=step,
-            tolerance=0.1,
-            proof=3,
-            soak=timedelta(minutes=10),
-            hurry=False,
-            actor="operator:grace",
-            why="",
-            created_at=begun,
-            state_since=begun,
-            step_since=now - timedelta(minutes=4),
-        )
-        await _rollout(back, rollout, "superseded" if days else "3 came up, 0 did not")
-        people = [row["user_id"] for row in await pool.fetch("select user_id from user_instances order by email")]
-        await pool.executemany(
-            "insert into gateway.rollout_moves (rollout_id, user_id, from_image, outcome, error, at)"
-            " values ($1, $2, $3, $4, $5, $6)",
-            [
-                (rollout.id, user_id, rollout.base_image, outcome, error, begun + timedelta(minutes=n))
-                for n, (user_id, (outcome, error)) in enumerate(
-                    zip(people, [("ready", None)] * ready + [("failed", BROKEN)] * failed, strict=False)
-                )
-            ],
-        )
+    people = [
+        UserId(row["user_id"])
+        for row in await pool.fetch("select user_id from user_instances where machine_id is not null")
+    ]
+    # Whose turn it is depends on the rollout's id, and the picture on whose turn it is.
+    id = next(id for id in iter(uuid4, None) if sum(bucket(id, user_id) < 5000 for user_id in people) == 6)
+    turns = [user_id for user_id in people if bucket(id, user_id) < 5000]
+    before = now - timedelta(days=6)
+    week_ago = _a_rollout(back, uuid4(), "cd", RolloutState.RETURNED, begun=before, step=1, step_since=before)
+    begun = now - timedelta(minutes=41)
+    running = _a_rollout(
+        back, id, "ef", RolloutState.RUNNING, begun=begun, step=2, step_since=now - timedelta(minutes=4)
+    )
+    await _rollout(back, week_ago, "nobody runs it any more")
+    await _rollout(back, running, "3 came up, 0 did not")
+    moves = [(week_ago, user_id, "ready", None) for user_id in people[:4]]
+    moves += [(week_ago, user_id, "failed", BROKEN) for user_id in people[4:6]]
+    moves += [(running, user_id, "ready", None) for user_id in turns[:4]]
+    moves += [(running, turns[4], "failed", BROKEN)]
+    await pool.executemany(
+        "insert into gateway.rollout_moves (rollout_id, user_id, from_image, outcome, error, at)"
+        " values ($1, $2, $3, $4, $5, $6)",
+        [
+            (each.id, user_id, each.base_image, outcome, error, each.created_at + timedelta(minutes=9))
+            for each, user_id, outcome, error in moves
+        ],
+    )
+    await pool.execute("update user_instances set image = $1 where user_id = any($2)", running.image, turns[:4])
+
+
+def _a_rollout(
+    back: Back, id: UUID, image: str, state: RolloutState, *, begun: datetime, step: int, step_since: datetime
+) -> Rollout:
+    return Rollout(
+        id=id,
+        state=state,
+        image="registry.fly.io/golden@sha256:" + image * 32,
+        golden_image=back.parts.images.golden_image,
+        base_image="registry.fly.io/golden@sha256:" + "ab" * 32,
+        steps=(1, 10, 50, 100),
+        step=step,
+        tolerance=0.3,
+        proof=3,
+        soak=timedelta(minutes=10),
+        hurry=False,
+        actor="operator:grace",
+        why="",
+        created_at=begun,
+        state_since=begun,
+        step_since=step_since,
+    )
 
 
 async def _rollout(back: Back, rollout: Rollout, why: str) -> None:

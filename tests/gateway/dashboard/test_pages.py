@@ -89,7 +89,7 @@ async def test_a_switch_is_held_and_every_page_says_so(stage: Stage, tab: Page) 
 async def test_a_rollout_is_paused_and_gone_on_with_after_a_word(stage: Stage, tab: Page) -> None:
     await tab.goto("/rollouts")
     newest = tab.locator("[data-fresh=newest]")
-    assert await tab.locator(".stages [aria-current=step]").inner_text() == "10 %\nnow"
+    assert await tab.locator(".stages [aria-current=step]").inner_text() == "50 %\nnow"
     assert await newest.locator(".tally").inner_text() != ""
     await newest.get_by_role("button", name="Pause").click()
     await newest.get_by_text("paused", exact=True).wait_for()
@@ -110,7 +110,7 @@ async def test_a_rollout_that_halts_shows_by_itself(stage: Stage, tab: Page) -> 
     await rollouts.move_rollout(running, RolloutEvent.HALT, actor="rollout", why="2 of 5 did not come up")
     await tab.get_by_text("2 of 5 did not come up.").wait_for()
     await tab.goto("/")
-    need = tab.locator(".needs li", has_text="The rollout halted at 10 %")
+    need = tab.locator(".needs li", has_text="The rollout halted at 50 %")
     assert await need.get_by_role("button", name="Take it back").count() == 1
     halted = await rollouts.newest_rollout()
     assert halted is not None

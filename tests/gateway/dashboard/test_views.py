@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.dashboard.charts import columns
+from gateway.dashboard.drawing import marked, told
 from gateway.dashboard.rollouts import orders, outlook, steps
 from gateway.dashboard.views import fly_chart
 from gateway.overview.book import Depth, FlyCalls
@@ -133,3 +134,21 @@ def test_columns_stand_on_each_other_within_the_picture(counts: list[tuple[int, 
         assert y >= 11
         assert height >= 0
         assert y + height <= 167
+
+
+@pytest.mark.parametrize(
+    ("detail", "said"),
+    [
+        ("{}", ""),
+        ('{"machine_id": "m1", "minutes": 15}', "machine id m1, minutes 15"),
+        ('{"steps": {"app": 2.4024071379990346}, "why": null}', "steps (app 2.4), why null"),
+        ('{"until": "2026-11-25T21:01:36.301232+00:00"}', "until 2026-11-25 21:01:36 UTC"),
+        ('{"at": ["<b>"]}', 'at ["<b>"]'),
+    ],
+)
+def test_the_detail_of_a_row_is_told_in_words(detail: str, said: str) -> None:
+    assert told(detail) == said
+
+
+def test_only_our_own_marks_become_markup() -> None:
+    assert marked("*Here*: `a < b`, <b>") == "<em>Here</em>: <code>a &lt; b</code>, &lt;b&gt;"
