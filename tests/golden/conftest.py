@@ -5,7 +5,6 @@ import base64
 import contextlib
 import json
 import os
-import shlex
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,9 +16,9 @@ import pytest
 
 from tests.golden.stage import Wire, eventually
 from tests.parts.assertion import EMAIL, KEY, MACHINE, USER, assertion
+from tests.parts.system import ECHO_APP
 
 ROOT = Path(__file__).parents[2]
-ECHO = f"exec {shlex.quote(sys.executable)} -m tests.parts.echo_app"
 ENVIRONMENT = {
     "FLY_MACHINE_ID": MACHINE,
     "JARVIS_GUARD_KEYS": f"k1:{base64.urlsafe_b64encode(KEY).decode()}",
@@ -100,7 +99,7 @@ async def start_guard(tmp_path: Path) -> AsyncIterator[StartGuard]:
     """Starts Guards with changes to their environment and waits until they listen; stops them in the end."""
     guards: list[RunningGuard] = []
 
-    async def start(command: str = ECHO, **changes: str) -> RunningGuard:
+    async def start(command: str = ECHO_APP, **changes: str) -> RunningGuard:
         keep = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         environment = keep | ENVIRONMENT | {"JARVIS_COMMAND": command, "DATA_DIR": str(tmp_path)} | changes
         process = await asyncio.create_subprocess_exec(

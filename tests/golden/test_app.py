@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import shlex
-import sys
 
 import pytest
 from aiohttp import web
@@ -11,8 +9,9 @@ from websockets.asyncio.client import connect
 
 from tests.golden.conftest import RunningGuard, StartGuard
 from tests.parts.assertion import EMAIL, MACHINE, USER
+from tests.parts.system import python_app
 
-APP = f"exec {shlex.quote(sys.executable)} -m golden.app"
+APP = python_app("-m", "golden.app")
 
 
 @pytest.fixture

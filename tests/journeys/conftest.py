@@ -1,7 +1,5 @@
 """A running system for journeys that can share one, and people to go on them."""
 
-import shlex
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from uuid import uuid4
@@ -9,9 +7,9 @@ from uuid import uuid4
 import pytest
 
 from tests.journeys.visitor import Operator, Place, Visitor, operator_of
-from tests.parts.system import System, dev_system
+from tests.parts.system import System, dev_system, python_app
 
-APP = f"{shlex.quote(sys.executable)} -m tests.journeys.app"
+APP = python_app("-m", "tests.journeys.app")
 
 Visit = Callable[..., Awaitable[Visitor]]
 

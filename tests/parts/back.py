@@ -30,6 +30,7 @@ from provisioner.store.postgres import PostgresStore
 from provisioner.store.rollouts import RolloutTable
 from provisioner.store.spares import SpareTable
 from tests.parts.local_fly import FlyCaller
+from tests.parts.system import ECHO_APP
 
 APP = "jarvis-machines"
 TOKEN = "fly-test-token"
@@ -118,8 +119,7 @@ async def back_of_house(
     replica: str = "one",
 ) -> AsyncIterator[Back]:
     """A provisioner with the echo App in its Machines."""
-    app = f"JARVIS_COMMAND={sys.executable} -m tests.parts.echo_app"
-    command = ["/usr/bin/env", app, sys.executable, "-m", "golden.guard"]
+    command = ["/usr/bin/env", f"JARVIS_COMMAND={ECHO_APP}", sys.executable, "-m", "golden.guard"]
     async with AsyncExitStack() as stack:
         fly = await stack.enter_async_context(local_fly(folder / "fly", token=TOKEN, command=command))
         yield await stack.enter_async_context(_replica(database, fly, settings, pool, replica))

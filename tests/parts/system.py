@@ -28,12 +28,23 @@ from localcloud.fly.tree import Tree
 T = TypeVar("T")
 
 COMMAND: Final = Path(sys.executable).with_name("my-jarvis")
-ECHO_APP: Final = f"{shlex.quote(sys.executable)} -m tests.parts.echo_app"
 KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "LC_ALL", "XDG_CACHE_HOME", "PYTHONPATH")
 """Of the environment of the test run: nothing that could be a setting."""
 UP_WITHIN_S: Final = 60.0
 DOWN_WITHIN_S: Final = 40.0
 LOOK_S: Final = 0.02
+
+
+def python_app(*arguments: str) -> str:
+    """The shell command of an App in Python.
+
+    With `exec`: a shell ends before what it started, and a Guard that stops then waits for PID 1 to reap the rest,
+    which takes some hosts 2 s.
+    """
+    return "exec " + shlex.join([sys.executable, *arguments])
+
+
+ECHO_APP: Final = python_app("-m", "tests.parts.echo_app")
 
 
 async def until(look: Callable[[], Awaitable[T]], *, within: float = 20.0, what: str = "") -> T:
