@@ -1,10 +1,15 @@
-"""One Postgres for all tests of a process, and a fresh database for each."""
+"""One Postgres for all tests of a process, a fresh database for each, and a folder for systems that run their own."""
 
+import asyncio
+import atexit
 import shutil
+import subprocess
 import tempfile
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -18,12 +23,12 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running Postgres. Its database `postgres` stays as bootstrapped; `migrated` is the mould of all others."""
+    """A running Postgres. Its database `postgres` is migrated, `bare` only bootstrapped: the moulds of all others."""
 
     home: Database = field(repr=False)
 
     @asynccontextmanager
-    async def fresh(self, *, mould: str = "migrated") -> AsyncIterator[Database]:
+    async def fresh(self, *, mould: str = "postgres") -> AsyncIterator[Database]:
         """A database of its own, owned by `postgres` as a hosted one is; dropped afterwards, whoever still looks."""
         name = f"test_{next(_numbers)}"
         admin = await asyncpg.connect(_at(self.home, "template1").admin_dsn)
@@ -40,19 +45,54 @@ class Server:
 
 @asynccontextmanager
 async def postgres_server() -> AsyncIterator[Server]:
-    """A Postgres in a temporary folder, with the mould made."""
-    folder = Path(tempfile.mkdtemp(prefix="jarvis-postgres-"))
-    # As root it is run by somebody else, who in Postgres 15 has to walk here.
-    folder.chmod(0o755)  # noqa: ASYNC240
+    """A Postgres in a temporary folder, with the moulds in it."""
+    folder = _temporary("postgres")
     try:
-        async with embedded_postgres(folder, durable=False) as home:
-            admin = await asyncpg.connect(_at(home, "template1").admin_dsn)
-            await admin.execute("create database migrated template postgres owner postgres")
-            await admin.close()
-            await migrate(_at(home, "migrated").owner_dsn)
+        lay_out(folder / "data")
+        async with embedded_postgres(folder / "data", durable=False) as home:
             yield Server(home)
     finally:
         shutil.rmtree(folder)
+
+
+def lay_out(data_dir: Path) -> None:
+    """Make `data_dir` what `embedded_postgres` and `migrate` leave there when a system first starts.
+
+    A copy is seconds of a core cheaper than a new cluster and all migrations. Whoever runs on it does not wait for the
+    disk, as no test's Postgres does: only when this computer crashes may data be lost.
+    """
+    mould = _mould()
+    data_dir.mkdir()
+    for part in ("passwords.json", "bootstrapped", "cluster"):
+        # cp: the cluster's files belong to whoever Postgres runs as, and shutil gives away no copy.
+        subprocess.run(["cp", "-a", str(mould / part), str(data_dir / part)], check=True)
+
+
+@cache
+def _mould() -> Path:
+    """The folder that `lay_out` copies: made once in a process, gone with it."""
+    folder = _temporary("mould")
+    atexit.register(shutil.rmtree, folder)
+
+    async def first_start() -> None:
+        async with embedded_postgres(folder, durable=False) as home:
+            admin = await asyncpg.connect(_at(home, "template1").admin_dsn)
+            await admin.execute("create database bare template postgres owner postgres")
+            await admin.close()
+            await migrate(home.owner_dsn)
+
+    with ThreadPoolExecutor() as elsewhere:  # this thread may have an event loop
+        elsewhere.submit(asyncio.run, first_start()).result()
+    with (folder / "cluster" / "postgresql.auto.conf").open("a") as settings:
+        settings.writelines(f"{setting} = off\n" for setting in ("fsync", "synchronous_commit", "full_page_writes"))
+    return folder
+
+
+def _temporary(name: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f"jarvis-{name}-"))
+    # As root it is run by somebody else, who in Postgres 15 has to walk here.
+    folder.chmod(0o755)
+    return folder
 
 
 def _at(database: Database, name: str) -> Database:

@@ -24,6 +24,7 @@ from localcloud.fly import Latencies, LocalFly, local_fly
 from localcloud.fly.clock import Clock
 from localcloud.fly.limits import UNLIMITED, Rate
 from localcloud.fly.tree import Tree
+from tests.parts.postgres import lay_out
 
 T = TypeVar("T")
 
@@ -197,7 +198,9 @@ def start_dev(
 def dev_system(
     data_dir: Path, *, app_command: str | None = ECHO_APP, environment: Mapping[str, str] = {}
 ) -> Iterator[System]:
-    """`my-jarvis dev` for the block."""
+    """`my-jarvis dev` for the block, on a database that was laid out for it."""
+    data_dir.mkdir(mode=0o700)
+    lay_out(data_dir / "postgres")
     system = start_dev(data_dir, app_command=app_command, environment=environment)
     try:
         yield system

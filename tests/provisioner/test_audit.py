@@ -202,7 +202,7 @@ async def test_young_rows_are_not_pruned_by_whoever_took_the_gateway(store, pool
 
 
 async def test_rows_from_before_the_chain_are_taken_into_it(postgres) -> None:
-    async with postgres.fresh(mould="postgres") as bare:
+    async with postgres.fresh(mould="bare") as bare:
         before = [each for each in migrations() if each.version < "20261123030000"]
         await migrate(bare.owner_dsn, before)
         owner = await asyncpg.connect(bare.owner_dsn)

@@ -15,7 +15,7 @@ from tests.parts.catalog import catalog
 @pytest.fixture
 async def bare(postgres):
     """A database as Supabase hands it over: nothing of ours in it."""
-    async with postgres.fresh(mould="postgres") as fresh:
+    async with postgres.fresh(mould="bare") as fresh:
         yield fresh
 
 
@@ -33,7 +33,7 @@ def one(version: str, sql: str) -> Migration:
 
 async def test_all_migrations_from_nothing_arrive_at_exactly_the_schema(bare, postgres):
     """schema.sql may be believed: it is what every database has."""
-    async with postgres.fresh(mould="postgres") as by_hand:
+    async with postgres.fresh(mould="bare") as by_hand:
         written = await asyncpg.connect(by_hand.owner_dsn)
         await written.execute((files("sql") / "schema.sql").read_text())
         await migrate(bare.owner_dsn)
