@@ -85,6 +85,10 @@ class Desk:
         machine = await self.machine(person)
         await self.stage.call("PUT", f"/_local/machines/{machine['id']}/host", {"status": status})
 
+    def turned_away(self) -> int:
+        """How often Fly answered 503, which it does where it does not reach a host."""
+        return sum(answers["503"] for answers in self.stage.fly.calls.answers.values())
+
     async def spares(self) -> list[dict[str, Any]]:
         """Machines that are kept ready, as soon as there are some; none if no pool is kept here."""
         deadline = time.monotonic() + SPARES_WITHIN_S
@@ -108,8 +112,7 @@ class Desk:
         for replica in list(self.stage.replicas.values()):
             headers = {"Authorization": f"Bearer {replica.admin_token}"}
             try:
-                async with httpx.AsyncClient(timeout=70, trust_env=False, headers=headers) as http:
-                    answer = await http.request(method, replica.admin + path)
+                answer = await self.stage.http.request(method, replica.admin + path, headers=headers)
             except httpx.TransportError as broken:
                 said = type(broken).__name__
                 continue

@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import Any, Final
 
 from tests.chaos.desk import Desk
-from tests.chaos.person import Person, Unserved
+from tests.chaos.person import PATIENCE_S, Person, Unserved
+from tests.parts.system import until
 
 Scene = Callable[[Person, Desk], Awaitable[None]]
 
@@ -145,13 +146,17 @@ async def a_region_is_full(ada: Person, desk: Desk) -> None:
 
 
 async def a_host_is_away(ada: Person, desk: Desk) -> None:
-    """For a moment nobody reaches the host on which their Machine sleeps."""
+    """Nobody reaches the host on which their Machine sleeps, until who wants to wake it was turned away thrice."""
     await ada.visit()
     await desk.act(ada, "stop", reaches="stopped")
+    before = desk.turned_away()
     await desk.host(ada, "unreachable")
 
+    async def thrice() -> bool:
+        return desk.turned_away() >= before + 3
+
     async def comes_back() -> None:
-        await asyncio.sleep(1.5)
+        await until(thrice, within=PATIENCE_S)
         await desk.host(ada, "ok")
 
     await asyncio.gather(ada.visit(), comes_back())

@@ -1,7 +1,7 @@
 """Kinds of trouble that strike while people live with their Machines."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -30,10 +30,16 @@ class Trouble:
     """Strikes of each fault at most, where each one costs somebody many seconds."""
 
 
+async def every(seconds: float) -> AsyncIterator[None]:
+    """The pace of a trouble: it strikes whatever people are at, so there is no event that it could wait for."""
+    while True:
+        await asyncio.sleep(seconds)
+        yield
+
+
 async def machines_die(stage: Stage, done: list[str]) -> None:
     """Some Machine that runs loses all its processes, three times a second; none more than three times."""
-    while True:
-        await asyncio.sleep(0.3)
+    async for _ in every(0.3):
         machines = [m for m in stage.fly.world.machines.values() if done.count(m.id) < 3]
         alive = [m for m in machines if m.state is State.STARTED and m.process is not None]
         if alive:
@@ -45,8 +51,7 @@ async def machines_die(stage: Stage, done: list[str]) -> None:
 
 async def addresses_change(stage: Stage, done: list[str]) -> None:
     """Machines that sleep are moved to other hosts, and get each other's addresses."""
-    while True:
-        await asyncio.sleep(0.05)
+    async for _ in every(0.05):
         asleep = [m for m in stage.fly.world.machines.values() if m.state in (State.STOPPED, State.SUSPENDED)]
         if len(asleep) > 1:
             one, other = stage.chance.sample(sorted(asleep, key=lambda machine: machine.name), 2)
@@ -56,8 +61,7 @@ async def addresses_change(stage: Stage, done: list[str]) -> None:
 
 async def machines_hang(stage: Stage, done: list[str]) -> None:
     """Some Machine that runs stands still, and Fly does not know."""
-    while True:
-        await asyncio.sleep(1.0)
+    async for _ in every(1.0):
         alive = [m for m in stage.fly.world.machines.values() if m.state is State.STARTED and m.id not in done]
         if alive:
             victim = stage.chance.choice(sorted(alive, key=lambda machine: machine.name))
@@ -68,8 +72,7 @@ async def machines_hang(stage: Stage, done: list[str]) -> None:
 
 async def gateways_die(stage: Stage, done: list[str]) -> None:
     """kill -9 for one of the two, every few seconds; never both at once."""
-    while True:
-        await asyncio.sleep(2.5)
+    async for _ in every(2.5):
         name = stage.chance.choice(sorted(stage.replicas))
         if not any(replica.program.ended for replica in stage.replicas.values()):
             await stage.kill(name)

@@ -22,6 +22,8 @@ from provisioner.ports import MachineState
 from provisioner.spares import Model, PoolSettings, Spare, SpareEvent, SpareState
 from provisioner.tasks import Tasks
 from tests.parts.back import APP, SETTINGS, Back, another_replica, back_of_house, somebody
+from tests.parts.plain_http import NO_TLS
+from tests.parts.system import until
 
 POOL = PoolSettings(least=2, most=2, check_every=timedelta(0), claim_within=timedelta(seconds=5))
 
@@ -36,12 +38,16 @@ def pool_of(back: Back) -> Pool:
     return Pool(back.parts, back.spares, shipped().prices, told=lambda target, ready: None)
 
 
-async def until(pool: Pool, done: Callable[[], Awaitable[object]]) -> None:
+async def rounds(pool: Pool, done: Callable[[], Awaitable[bool]]) -> None:
     """Rounds of the pool until `done()`."""
-    async with Tasks() as work, asyncio.timeout(30):
-        while not await done():
-            await pool.round(work)
-            await asyncio.sleep(0.02)
+    async with Tasks() as work:
+
+        async def done_or_one_more() -> bool:
+            if not (over := await done()):
+                await pool.round(work)
+            return over
+
+        await until(done_or_one_more, within=30, what=done.__name__)
 
 
 async def spares(back: Back, *states: SpareState) -> list[Spare]:
@@ -54,7 +60,7 @@ async def filled(back: Back, pool: Pool | None = None) -> list[Spare]:
     async def full() -> bool:
         return len(await spares(back, SpareState.READY)) == back.parts.pool.least
 
-    await until(pool or pool_of(back), full)
+    await rounds(pool or pool_of(back), full)
     return sorted(await spares(back, SpareState.READY), key=lambda spare: spare.state_since)
 
 
@@ -62,7 +68,7 @@ async def environment(back: Back, instance: Instance) -> dict[str, Any]:
     assert instance.private_ip is not None
     where = back.parts.endpoint(instance.private_ip)
     word = back.parts.keys.assertion(instance, now=back.parts.clock.now())
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=NO_TLS) as http:
         answer = await http.get(f"http://{where.host}:{where.port}/env", headers={"X-Jarvis-Assertion": word})
     told: dict[str, Any] = answer.json()
     return told
@@ -116,7 +122,7 @@ async def test_a_dead_spare_is_swapped_for_the_next_and_buried(back: Back) -> No
     async def buried() -> bool:
         return dead.id not in {spare.id for spare in await spares(back)}
 
-    await until(pool, buried)
+    await rounds(pool, buried)
     assert dead.volume_id not in {volume.id for volume in await back.cloud.volumes(APP)}
 
 
@@ -202,7 +208,7 @@ async def test_half_made_spares_of_a_dead_replica_are_buried(back: Back) -> None
     async def buried() -> bool:
         return id not in {spare.id for spare in await spares(back)}
 
-    await until(pool_of(back), buried)
+    await rounds(pool_of(back), buried)
     assert volume.id not in {volume.id for volume in await back.cloud.volumes(APP)}
 
 
@@ -214,7 +220,7 @@ async def test_a_new_image_takes_the_place_of_the_old_one(back: Back) -> None:
     async def cycled() -> bool:
         return {spare.image for spare in await spares(back)} == {"golden:newer"}
 
-    await until(pool, cycled)
+    await rounds(pool, cycled)
     status = await pool.status()
     assert status.images == {"golden:newer": 2}
     assert not {spare.id for spare in old} & {spare.id for spare in await spares(back)}
@@ -230,7 +236,7 @@ async def test_what_died_while_it_waited_is_replaced_before_anybody_comes(back: 
         ready = await spares(back, SpareState.READY)
         return len(ready) == 2 and dead.id not in {spare.id for spare in ready}
 
-    await until(pool, replaced)
+    await rounds(pool, replaced)
 
 
 async def test_in_its_own_app_a_spare_brings_app_network_and_address_along(database: Database, tmp_path: Path) -> None:
@@ -282,12 +288,13 @@ async def test_a_claimed_one_is_never_given_up_while_somebody_lives_there(back: 
 
 
 async def test_of_two_replicas_one_keeps_the_pool(back: Back) -> None:
+    async def full() -> bool:
+        return len(await spares(back, SpareState.READY)) >= 2
+
     async with another_replica(back) as other:
         keepers = [asyncio.create_task(pool_of(b).run()) for b in (back, other)]
         try:
-            async with asyncio.timeout(30):
-                while len(await spares(back, SpareState.READY)) < 2:  # noqa: ASYNC110  nobody tells
-                    await asyncio.sleep(0.05)
+            await until(full, within=30)
             assert len(await spares(back)) == 2
         finally:
             for keeper in keepers:
