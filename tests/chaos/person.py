@@ -11,6 +11,7 @@ import httpx
 
 from tests.chaos.stage import Stage
 from tests.journeys.visitor import FETCH
+from tests.parts.plain_http import NO_TLS
 
 PATIENCE_S: Final = 90.0
 PAUSE_S: Final = 0.2
@@ -39,7 +40,7 @@ class Person:
         self.told = Told()
         self._stage = stage
         self._turn = [first, *(other for other in stage.replicas if other != first)]
-        self._http = httpx.AsyncClient(timeout=45, trust_env=False)
+        self._http = httpx.AsyncClient(timeout=45, trust_env=False, verify=NO_TLS)
 
     async def __aenter__(self) -> Self:
         return self

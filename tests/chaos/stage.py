@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-import shlex
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,18 +9,20 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
+import httpx
 
 from localcloud.database import Database
 from localcloud.fly import LocalFly
 from localcloud.fly.clock import SystemClock
 from tests.parts.local_fly import FlyCaller
-from tests.parts.system import LOOK_S, Replica, Served, served
+from tests.parts.plain_http import NO_TLS
+from tests.parts.system import LOOK_S, Replica, Served, python_app, served
 
 REPLICAS: Final = {"one": {"MACHINES_ISOLATION": "app"}, "two": {"MACHINES_ISOLATION": "machine"}}
 """Both ways of keeping people apart, in one world: who comes first to which replica decides."""
 POOL: Final = {"POOL_MIN": "2", "POOL_MAX": "2"}
 """Settings of a world in which spares are kept: of the isolation of whichever replica keeps them."""
-APP: Final = f"{shlex.quote(sys.executable)} -S {shlex.quote(str(Path(__file__).with_name('app.py')))}"
+APP: Final = python_app("-S", str(Path(__file__).with_name("app.py")))
 LEASE_S: Final = 3.0
 """Short, or each death would cost a quarter of a minute."""
 SETTINGS: Final = {
@@ -78,6 +78,8 @@ class Stage:
     points: Points
     rows: Any = field(repr=False)
     call: FlyCaller
+    http: httpx.AsyncClient = field(repr=False)
+    """For the admin APIs: a client each time would cost more than what is asked."""
     chance: random.Random
     replicas: dict[str, Replica] = field(default_factory=dict)
     deaths: int = 0
@@ -120,7 +122,8 @@ async def staged(folder: Path, database: Database, *, seed: int, **settings: str
         cloud.auth.project.rate_burst = 1_000_000  # nobody shall wait for Supabase here
         rows = await stack.enter_async_context(asyncpg.create_pool(database.admin_dsn, min_size=1, max_size=8))
         call = await stack.enter_async_context(FlyCaller(cloud.fly.url, "fm2_journey"))
-        stage = Stage(cloud=cloud, points=points, rows=rows, call=call, chance=random.Random(seed))
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=70, trust_env=False, verify=NO_TLS))
+        stage = Stage(cloud=cloud, points=points, rows=rows, call=call, http=http, chance=random.Random(seed))
         await asyncio.gather(*(stage.start(name) for name in REPLICAS))
         keeping = asyncio.ensure_future(stage.keep_up())
         try:

@@ -12,13 +12,14 @@ from websockets.exceptions import ConnectionClosed
 from tests.journeys.conftest import Visit
 from tests.journeys.visitor import FETCH, PAGE, Operator, Visitor
 from tests.parts.account import AccountVisitor, account_of
+from tests.parts.plain_http import NO_TLS
 from tests.parts.system import System
 
 
 @pytest.fixture(autouse=True)
 async def plenty(dev: System) -> None:
     """As many sign-ins as these tests need, from one address: Supabase's limit is not what they are about."""
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=NO_TLS) as http:
         (await http.delete(f"{dev.auth}/_local/requests")).raise_for_status()
 
 
@@ -47,7 +48,7 @@ async def test_my_account_pages_have_a_sign_in_and_cookies_of_their_own(dev: Sys
         assert str(signed_in.url) == f"{her.origin}/sessions"
         (own,) = [cookie for cookie in her.http.cookies.jar if cookie.name == "jarvis-account"]
         for name in ("jarvis", "jarvis-account"):
-            async with httpx.AsyncClient(trust_env=False) as http:
+            async with httpx.AsyncClient(trust_env=False, verify=NO_TLS) as http:
                 answer = await http.get(f"{dev.public}/env", headers={**FETCH, "Cookie": f"{name}={own.value}"})
             assert answer.status_code == 401
 
@@ -56,7 +57,7 @@ async def test_nothing_asked_of_the_account_host_reaches_a_machine(dev: System, 
     """However the host is spelled, and whatever cookie comes with it, on the fast lane or off it."""
     host = account_of(dev.public).removeprefix("http://")
     name = host.partition(":")[0]
-    async with httpx.AsyncClient(base_url=dev.public, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, verify=NO_TLS) as http:
         for _ in range(3):
             assert (await http.get("/env", headers={"Cookie": ada.cookie})).status_code == 200  # the lane knows her now
         for spelled in (host, host.upper(), name, f"{name}.", f"{name}.:80", f"{name}:1"):

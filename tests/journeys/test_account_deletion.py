@@ -15,6 +15,7 @@ from tests.journeys.test_account_tokens import her
 from tests.journeys.test_signing_in import assert_problem
 from tests.journeys.visitor import FETCH, Operator, Visitor, access_token
 from tests.parts.account import AccountVisitor
+from tests.parts.plain_http import NO_TLS
 from tests.parts.system import System, until
 
 __all__ = ["ada", "her", "plenty"]  # fixtures
@@ -25,7 +26,7 @@ async def auth(dev: System) -> AsyncIterator[httpx.AsyncClient]:
     """The sign-in service, with the service's key and its strings."""
     key = dev.secrets["secret_key"]
     headers = {"apikey": key, "Authorization": f"Bearer {key}"}
-    async with httpx.AsyncClient(base_url=dev.auth, headers=headers, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=dev.auth, headers=headers, trust_env=False, verify=NO_TLS) as http:
         yield http
         await http.delete("/_local/faults")
 
@@ -102,7 +103,7 @@ async def test_after_deleting_nothing_of_mine_is_left_and_nobody_gets_in_as_me(
         return await operator.rows.fetchval("select error from gateway.deletions where user_id = $1::uuid", user_id)
 
     assert "SupabaseSilent" in await until(put_off)
-    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, headers=FETCH) as http:
+    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, verify=NO_TLS, headers=FETCH) as http:
         assert_problem(await http.get("/env", headers={"Cookie": ada.cookie}), 401)
         assert_problem(await http.get("/env", headers={"Authorization": f"Bearer {personal}"}), 401)
         assert_problem(await http.get("/env", headers={"Authorization": f"Bearer {jwt}"}), 403)

@@ -12,6 +12,7 @@ from tests.journeys.test_account import ada, plenty
 from tests.journeys.test_signing_in import assert_problem, headers_at_the_app
 from tests.journeys.visitor import FETCH, Operator, Visitor, access_token, websocket
 from tests.parts.account import AccountVisitor
+from tests.parts.plain_http import NO_TLS
 from tests.parts.system import System, until
 
 __all__ = ["ada", "plenty"]  # fixtures
@@ -26,7 +27,7 @@ async def her(dev: System, ada: Visitor) -> AsyncIterator[AccountVisitor]:
 
 def program(dev: System, token: str) -> httpx.AsyncClient:
     headers = {**FETCH, "Authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(base_url=dev.public, trust_env=False, headers=headers, timeout=45)
+    return httpx.AsyncClient(base_url=dev.public, trust_env=False, verify=NO_TLS, headers=headers, timeout=45)
 
 
 async def test_a_token_opens_my_machine_and_my_machine_never_sees_it(
@@ -125,7 +126,7 @@ async def test_who_is_suspended_is_out_everywhere_within_five_seconds(
             for socket in (one, two, three):
                 with pytest.raises(ConnectionClosed):
                     await socket.recv()
-    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, headers=FETCH) as http:
+    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, verify=NO_TLS, headers=FETCH) as http:
         assert_problem(await http.get("/env", headers=bearers[0]), 403)
         assert_problem(await http.get("/env", headers=bearers[1]), 401)
         assert_problem(await http.get("/env", headers={"Cookie": ada.cookie}), 401)

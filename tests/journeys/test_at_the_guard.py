@@ -10,6 +10,7 @@ from tests.journeys.conftest import Visit
 from tests.journeys.test_signing_in import assert_problem, headers_at_the_app
 from tests.journeys.visitor import FETCH, Operator, access_token
 from tests.parts.assertion import claims, token
+from tests.parts.plain_http import NO_TLS
 from tests.parts.system import System
 
 SPOOFED: Final = [
@@ -42,7 +43,9 @@ async def test_a_machine_opens_to_nobody_but_the_gateway_for_its_own_user(
     ada, bob = await visit("ada", at=dev), await visit("bob", at=dev)
     hers, his = await operator.show(ada.email), await operator.show(bob.email)
     ip = hers["private_ip"]
-    async with httpx.AsyncClient(base_url=f"http://{ip if ':' in ip else ip + ':8080'}", trust_env=False) as intruder:
+    async with httpx.AsyncClient(
+        base_url=f"http://{ip if ':' in ip else ip + ':8080'}", trust_env=False, verify=NO_TLS
+    ) as intruder:
 
         async def knock(assertion: str | None) -> httpx.Response:
             headers = {} if assertion is None else {"X-Jarvis-Assertion": assertion}

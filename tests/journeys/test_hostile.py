@@ -2,25 +2,25 @@
 Machine and try what pages can. The two origins are of one site here, as they are in production.
 """
 
-import shlex
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
-from localcloud.database import Database
-from tests.parts.browser import browser, chromium
-from tests.parts.system import Served, served
+from tests.journeys.conftest import APP
+from tests.parts.browser import chromium, connection
+from tests.parts.postgres import Server
+from tests.parts.system import Replica, served
 
-__all__ = ["browser", "chromium"]  # fixtures
+__all__ = ["chromium"]  # a fixture
 
-APP = f"{shlex.quote(sys.executable)} -m tests.journeys.app"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,32 @@ class Scene:
 UNHARMED = {"deletions": 0, "tokens": 0, "exports": 0, "sessions": 2}
 
 
-@pytest.fixture
-async def cloud(database: Database, tmp_path: Path) -> AsyncIterator[Served]:
-    async with served(tmp_path, database, app_command=APP) as cloud:
-        yield cloud
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Replica]:
+    """For all of them: each brings an Ada and a browser of her own, and no harm is done to anybody."""
+    async with (
+        postgres.fresh() as database,
+        served(tmp_path_factory.mktemp("hostile"), database, app_command=APP) as cloud,
+    ):
+        cloud.auth.project.rate_burst = 1_000
+        port = cloud.auth.project.site_url.rpartition(":")[2]
+        yield await cloud.replica("one", PUBLIC_URL=f"http://jarvis.localhost:{port}", SIGN_IN_PER_MINUTE="600")
 
 
-@pytest.fixture
-async def scene(browser: Browser, cloud: Served, database: Database) -> AsyncIterator[Scene]:
-    port = cloud.auth.project.site_url.rpartition(":")[2]
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(chromium: str) -> AsyncIterator[Browser]:
+    async with connection(chromium) as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def scene(browser: Browser, gateway: Replica) -> AsyncIterator[Scene]:
+    port = urlsplit(gateway.public).port
     public, account = f"http://jarvis.localhost:{port}", f"http://account.jarvis.localhost:{port}"
-    replica = await cloud.replica("one", PUBLIC_URL=public)
     context = await browser.new_context()
-    rows = await asyncpg.connect(database.dsn)
+    rows = await asyncpg.connect(gateway.database)
     email = f"ada-{uuid4().hex[:6]}@example.com"
-    scene = Scene(context, await context.new_page(), public, account, replica.admin, email, rows)
+    scene = Scene(context, await context.new_page(), public, account, gateway.admin, email, rows)
     await scene.page.goto(f"{account}/auth/login?next=/data&login_hint={email}")
     assert "Delete everything" in await scene.page.content()
     await scene.page.goto(f"{public}/auth/login?next=/hostile&login_hint={email}")

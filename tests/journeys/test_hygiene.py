@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from tests.journeys.visitor import FETCH
+from tests.parts.plain_http import NO_TLS
 from tests.parts.raw_http import Heard, exchange, request
 from tests.parts.system import System
 
@@ -55,7 +56,7 @@ class Insider:
 @pytest.fixture(scope="module")
 def ada(dev: System) -> Iterator[Insider]:
     email = f"ada-{uuid4().hex[:8]}@example.com"
-    with httpx.Client(base_url=dev.public, follow_redirects=True, timeout=45, trust_env=False) as http:
+    with httpx.Client(base_url=dev.public, follow_redirects=True, timeout=45, trust_env=False, verify=NO_TLS) as http:
         answer = http.get("/auth/login", params={"next": "/env", "login_hint": email})
         assert answer.status_code == 200, answer.text
         yield Insider(dev, http, answer.json()["USER_ID"], email)

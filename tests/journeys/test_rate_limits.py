@@ -9,6 +9,7 @@ import pytest
 from tests.journeys.conftest import APP, Visit
 from tests.journeys.test_signing_in import assert_problem
 from tests.journeys.visitor import FETCH, PAGE
+from tests.parts.plain_http import NO_TLS
 from tests.parts.system import System, dev_system
 
 TIGHT = {"RATE_FACTOR": "0.03", "SIGN_IN_PER_MINUTE": "3", "CLIENT_IP_HEADER": "X-Edge-Client"}
@@ -43,7 +44,7 @@ async def test_a_script_gone_wild_waits_and_nobody_else_does(tight: System, visi
 
 async def test_an_address_signs_in_so_often_and_no_more(tight: System) -> None:
     """A botnet of one: nothing is asked of Supabase, and other addresses come in."""
-    async with httpx.AsyncClient(base_url=tight.public, trust_env=False, headers=PAGE) as http:
+    async with httpx.AsyncClient(base_url=tight.public, trust_env=False, verify=NO_TLS, headers=PAGE) as http:
 
         async def asks(client: str) -> httpx.Response:
             http.cookies.clear()  # or the guard against loops, which is the browser's, answers first
@@ -59,18 +60,18 @@ async def test_an_address_signs_in_so_often_and_no_more(tight: System) -> None:
 
 
 async def test_refusals_are_counted_by_limit(tight: System, visit: Visit) -> None:
-    async with httpx.AsyncClient(base_url=tight.public, trust_env=False, headers=PAGE) as http:
+    async with httpx.AsyncClient(base_url=tight.public, trust_env=False, verify=NO_TLS, headers=PAGE) as http:
         for _ in range(8):
             http.cookies.clear()
             await http.get("/auth/login", headers={"X-Edge-Client": "192.0.2.99"})
     headers = {"Authorization": f"Bearer {tight.admin_token}"}
-    async with httpx.AsyncClient(base_url=tight.admin, trust_env=False, headers=headers) as admin:
+    async with httpx.AsyncClient(base_url=tight.admin, trust_env=False, verify=NO_TLS, headers=headers) as admin:
         metrics = (await admin.get("/metrics")).text
     assert 'jarvis_too_often_total{limit="sign-in"}' in metrics
 
 
 async def test_who_guesses_at_callbacks_is_slowed_down_too(tight: System) -> None:
-    async with httpx.AsyncClient(base_url=tight.public, trust_env=False, headers=PAGE) as http:
+    async with httpx.AsyncClient(base_url=tight.public, trust_env=False, verify=NO_TLS, headers=PAGE) as http:
         codes = [
             (await http.get(f"/auth/callback?code=guess{n}&s=x", headers={"X-Edge-Client": "192.0.2.55"})).status_code
             for n in range(9)

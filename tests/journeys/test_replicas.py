@@ -14,6 +14,7 @@ from localcloud.database import Database
 from tests.journeys.conftest import Visit
 from tests.journeys.test_signing_in import assert_problem
 from tests.journeys.visitor import FETCH, PAGE, operator_of, statuses, together
+from tests.parts.plain_http import NO_TLS
 from tests.parts.system import Served, served, until
 
 
@@ -74,7 +75,7 @@ async def test_two_replicas_and_200_requests_at_the_end_of_a_token_refresh_once(
     assert (await ada.sign_in()).status_code == 200
     async with (
         ada.at(two.public) as ada_at_two,
-        httpx.AsyncClient(base_url=cloud.auth.url, trust_env=False) as auth,
+        httpx.AsyncClient(base_url=cloud.auth.url, trust_env=False, verify=NO_TLS) as auth,
         asyncpg.create_pool(database.admin_dsn, min_size=1, max_size=1) as rows,
     ):
         both = (ada, ada_at_two)

@@ -9,6 +9,7 @@ import pytest
 
 from tests.journeys.conftest import APP
 from tests.journeys.visitor import PAGE, Visitor
+from tests.parts.plain_http import NO_TLS
 from tests.parts.system import System, dev_system
 
 
@@ -23,7 +24,7 @@ from tests.parts.system import System, dev_system
 )
 async def test_where_supabase_loses_its_way_people_read_why(dev: System, query: str) -> None:
     """It sends them to `/?error=…`: they get plain words of ours, and nothing of what the link says."""
-    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, headers=PAGE) as stranger:
+    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, verify=NO_TLS, headers=PAGE) as stranger:
         plain = await stranger.get("/")
         told = await stranger.get(f"/?{query}")
     assert (told.status_code, told.headers["Content-Type"].partition(";")[0]) == (200, "text/html")
@@ -75,7 +76,7 @@ def edged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 @pytest.mark.parametrize("believes", [True, False])
 async def test_everybody_signs_in_on_their_own_account_at_supabase(edged: System, believes: bool) -> None:
     """Supabase counts /token by address. It hears whose (Sb-Forwarded-For), so a rush does not lock us all out."""
-    async with httpx.AsyncClient(base_url=edged.auth, trust_env=False) as strings:
+    async with httpx.AsyncClient(base_url=edged.auth, trust_env=False, verify=NO_TLS) as strings:
         # Once empty a bucket stays so, however slow this machine is.
         project = {"ip_forwarding": believes, "rate_burst": 10, "rate_per_hour": 1}
         (await strings.patch("/_local/project", json=project)).raise_for_status()

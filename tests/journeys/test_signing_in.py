@@ -6,6 +6,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.journeys.conftest import Visit
 from tests.journeys.visitor import FETCH, PAGE, Visitor, access_token, websocket
+from tests.parts.plain_http import NO_TLS
 from tests.parts.system import System
 
 BEARER_FORGED = "eyJhbGciOiJub25lIn0.eyJzdWIiOiI2ZjFjMWYwZS03YzFmLTRkMGEtOWMzNy0zYThiMmQ2YzVlMDEifQ."
@@ -64,7 +65,7 @@ async def test_two_users_have_two_machines_and_never_each_others_bytes(dev: Syst
 )
 async def test_a_call_by_a_stranger_is_told_so_in_json(dev: System, method: str, headers: dict[str, str]) -> None:
     """My script gets a 401 it can read, never a sign-in page where it expected data."""
-    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, headers=headers) as stranger:
+    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, verify=NO_TLS, headers=headers) as stranger:
         for path in ("/api/notes", "/", "/_gateway/instance"):
             answer = await stranger.request(method, path)
             if path.startswith("/_gateway") and method != "GET":
@@ -76,7 +77,7 @@ async def test_a_call_by_a_stranger_is_told_so_in_json(dev: System, method: str,
 
 async def test_a_page_opened_by_a_stranger_leads_to_sign_in_and_back(dev: System) -> None:
     """A bookmark deep in my Jarvis survives signing in."""
-    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, headers=PAGE) as stranger:
+    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, verify=NO_TLS, headers=PAGE) as stranger:
         landing = await stranger.get("/")
         assert (landing.status_code, landing.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
         answer = await stranger.get("/notes?tag=a%20b")
@@ -101,7 +102,9 @@ async def test_a_supabase_access_token_opens_ones_own_machine_without_a_cookie(d
         dev.auth, dev.secrets["publishable_key"], email=email, back_to=f"{dev.public}/auth/callback?s=x"
     )
     bearer = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, headers=bearer, timeout=45) as program:
+    async with httpx.AsyncClient(
+        base_url=dev.public, trust_env=False, verify=NO_TLS, headers=bearer, timeout=45
+    ) as program:
         answer = await program.get("/env")
         assert answer.status_code == 200, answer.text
         assert answer.json()["USER_EMAIL"] == email
@@ -117,7 +120,7 @@ async def test_a_supabase_access_token_opens_ones_own_machine_without_a_cookie(d
 @pytest.mark.parametrize("token", [BEARER_FORGED, "nonsense"])
 async def test_a_bad_bearer_token_opens_nothing(dev: System, token: str) -> None:
     """Whoever makes up a token is nobody."""
-    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, headers=FETCH) as stranger:
+    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, verify=NO_TLS, headers=FETCH) as stranger:
         assert_problem(await stranger.get("/env", headers={"Authorization": f"Bearer {token}"}), 401)
 
 
@@ -128,7 +131,7 @@ async def test_a_tampered_access_token_opens_nothing(dev: System) -> None:
     )
     head, body, signature = token.split(".")
     broken = ("A" if signature[9] != "A" else "B").join((signature[:9], signature[10:]))
-    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, headers=FETCH) as stranger:
+    async with httpx.AsyncClient(base_url=dev.public, trust_env=False, verify=NO_TLS, headers=FETCH) as stranger:
         for tried in (f"{head}.{body}.{broken}", f"{head}.{body}."):
             assert_problem(await stranger.get("/env", headers={"Authorization": f"Bearer {tried}"}), 401)
 

@@ -27,6 +27,7 @@ from tests.journeys.test_signing_in import assert_problem
 from tests.journeys.visitor import FETCH, PAGE, Visitor, access_token
 from tests.parts.account import AccountVisitor
 from tests.parts.line import line_to
+from tests.parts.plain_http import NO_TLS
 from tests.parts.system import Replica, Served, served, until
 
 TOKEN_LIVES_S: Final = 3
@@ -70,7 +71,9 @@ class Desk:
         assert (page.status_code, page.history) == (200, []), page.text
         assert page.json()["USER_EMAIL"] == self.ada.email
         for bearer in self.bearers:
-            async with httpx.AsyncClient(base_url=self.ada.public, trust_env=False, timeout=60) as program:
+            async with httpx.AsyncClient(
+                base_url=self.ada.public, trust_env=False, verify=NO_TLS, timeout=60
+            ) as program:
                 answer = await program.get("/env", headers={**FETCH, "Authorization": f"Bearer {bearer}"})
             assert (answer.status_code, answer.json().get("USER_EMAIL")) == (200, self.ada.email), answer.text
         await self.socket.send("still here")
@@ -120,7 +123,7 @@ class Desk:
 
     async def refresh_failed(self) -> bool:
         """She works, and behind it the gateway tried to renew her token in vain."""
-        async with httpx.AsyncClient(base_url=self.cloud.auth.url, trust_env=False) as auth:
+        async with httpx.AsyncClient(base_url=self.cloud.auth.url, trust_env=False, verify=NO_TLS) as auth:
             counted = (await auth.get("/_local/requests")).json()
         return await self.works() and "503" in counted.get(REFRESH, {"statuses": {}})["statuses"]
 
@@ -224,7 +227,7 @@ async def test_who_is_at_work_works_on_while_supabase_has_a_bad_day(
         await postgres_of_its_own.off()
         await desk.works_without_refresh()
         assert_says_why(await sign_in("dora", gateway), gateway)
-        async with httpx.AsyncClient(base_url=gateway.public, trust_env=False, timeout=60) as stranger:
+        async with httpx.AsyncClient(base_url=gateway.public, trust_env=False, verify=NO_TLS, timeout=60) as stranger:
             unread = {"Cookie": f"jarvis={new_session_id()}"}
             assert_problem(await stranger.get("/env", headers={**FETCH, **unread}), 503)
             assert (await stranger.get("/_gateway/readyz")).status_code == 503

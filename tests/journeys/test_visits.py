@@ -14,6 +14,7 @@ from tests.journeys.test_account import ada, her, plenty
 from tests.journeys.test_signing_in import assert_problem, headers_at_the_app
 from tests.journeys.visitor import FETCH, Operator, Visitor
 from tests.parts.account import AccountVisitor
+from tests.parts.plain_http import NO_TLS
 from tests.parts.system import System, until
 
 __all__ = ["ada", "her", "plenty"]  # fixtures
@@ -55,8 +56,8 @@ async def sam(dev: System, operator: Operator) -> AsyncIterator[Sam]:
     made = await operator.http.post("/v1/operators", json={"name": name, "role": "operator"})
     bearer = {"Authorization": f"Bearer {made.json()['token']}"}
     async with (
-        httpx.AsyncClient(base_url=dev.admin, headers=bearer, trust_env=False, timeout=45) as admin,
-        httpx.AsyncClient(base_url=dev.public, trust_env=False, timeout=45) as browser,
+        httpx.AsyncClient(base_url=dev.admin, headers=bearer, trust_env=False, verify=NO_TLS, timeout=45) as admin,
+        httpx.AsyncClient(base_url=dev.public, trust_env=False, verify=NO_TLS, timeout=45) as browser,
     ):
         yield Sam(dev, name, admin, browser)
 

@@ -16,6 +16,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.parts.local_fly import FlyCaller
+from tests.parts.plain_http import NO_TLS
 from tests.parts.system import until
 
 PAGE: Final = {"Accept": "text/html,application/xhtml+xml", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -43,7 +44,9 @@ class Visitor:
 
     def __init__(self, email: str, public: str) -> None:
         self.email, self.public = email, public
-        self.http = httpx.AsyncClient(base_url=public, follow_redirects=True, timeout=PATIENCE_S, trust_env=False)
+        self.http = httpx.AsyncClient(
+            base_url=public, follow_redirects=True, timeout=PATIENCE_S, trust_env=False, verify=NO_TLS
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -105,7 +108,7 @@ async def access_token(auth: str, publishable_key: str, *, email: str, back_to: 
         "code_challenge": challenge,
         "code_challenge_method": "s256",
     }
-    async with httpx.AsyncClient(trust_env=False, headers={"apikey": publishable_key}) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=NO_TLS, headers={"apikey": publishable_key}) as http:
         answer = await http.get(f"{auth}/auth/v1/authorize", params=query)
         while urlsplit(answer.headers["Location"]).netloc == urlsplit(auth).netloc:
             answer = await http.get(answer.headers["Location"])
@@ -219,7 +222,7 @@ async def operator_of(place: Place) -> AsyncIterator[Operator]:
     headers = {"Authorization": f"Bearer {place.admin_token}"}
     async with (
         asyncpg.create_pool(place.database, min_size=0, max_size=3) as rows,
-        httpx.AsyncClient(base_url=place.admin, headers=headers, timeout=70, trust_env=False) as http,
+        httpx.AsyncClient(base_url=place.admin, headers=headers, timeout=70, trust_env=False, verify=NO_TLS) as http,
         FlyCaller(place.fly, place.fly_token) as fly,
     ):
         yield Operator(http, rows, fly)

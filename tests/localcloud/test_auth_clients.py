@@ -9,6 +9,7 @@ from supabase_auth import AsyncGoTrueClient
 from supabase_auth.errors import AuthApiError
 
 from tests.parts.local_auth import PUBLISHABLE, RETURN_TO, SECRET, Person, auth_for_test, person_at, query_of
+from tests.parts.plain_http import NO_TLS
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ async def ada(auth):
 
 @pytest.fixture
 async def pool():
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=NO_TLS) as client:
         yield client
 
 

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from tests.parts.plain_http import NO_TLS
+
 BROWSER: Final = {
     "Accept": "text/html",
     "Sec-Fetch-Mode": "navigate",
@@ -17,6 +19,9 @@ BROWSER: Final = {
 
 class Loopback(httpx.AsyncHTTPTransport):
     """Takes every `*.localhost` for this machine, as browsers do and name servers may not."""
+
+    def __init__(self) -> None:
+        super().__init__(verify=NO_TLS)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.url.host.endswith(".localhost"):

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 
 from localcloud.auth import LocalAuth, local_auth
+from tests.parts.plain_http import NO_TLS
 
 PUBLISHABLE = "sb_publishable_for_tests"
 SECRET = "sb_secret_for_tests"
@@ -123,5 +124,5 @@ class Person:
 
 @asynccontextmanager
 async def person_at(auth: LocalAuth) -> AsyncIterator[Person]:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=NO_TLS) as http:
         yield Person(auth, http)

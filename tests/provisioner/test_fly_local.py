@@ -27,6 +27,7 @@ from provisioner.fly.client import FlyClient
 from provisioner.fly.settings import FlySettings
 from provisioner.instance import MachineId
 from provisioner.ports import Guest, Machine, MachineSpec, MachineState
+from tests.parts.plain_http import NO_TLS
 from tests.parts.scripted_fly import SPEC
 
 TOKEN = "fm2_local"
@@ -58,7 +59,7 @@ def strike(fly: LocalFly) -> Strike:
 
     async def order(action: str, kind: str, **fields: Any) -> None:
         rule = {"match": {"action": action}, "fault": {"kind": kind, **fields}}
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=NO_TLS) as http:
             answer = await http.post(f"{fly.url}/_local/faults", json=rule)
             assert answer.status_code == 201, answer.text
 
@@ -107,7 +108,7 @@ async def test_a_life_may_be_ended_twice_and_before_it_began(client):
 
 async def test_what_is_created_is_private_and_as_ordered(client, fly):
     made = await running(client)
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=NO_TLS) as http:
         answer = await http.get(
             f"{fly.url}/v1/apps/{APP}/machines/{made.id}", headers={"Authorization": f"Bearer {TOKEN}"}
         )
@@ -286,7 +287,7 @@ async def test_a_disk_in_use_is_not_mounted_twice(client):
 
 async def test_a_machine_on_a_lost_host_is_still_known_as_ours(client, fly):
     made = await running(client)
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=NO_TLS) as http:
         await http.put(f"{fly.url}/_local/machines/{made.id}/host", json={"status": "unreachable"})
     [found] = await client.machines(APP, SPEC.metadata)
     assert (found.host_ok, found.metadata, found.volume_id) == (False, SPEC.metadata, made.volume_id)

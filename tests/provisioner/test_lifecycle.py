@@ -18,6 +18,7 @@ from provisioner.ports import MachineState
 from provisioner.probe import Health
 from tests.parts.back import APP, SETTINGS, TOKEN, Back, another_replica, back_of_house, somebody
 from tests.parts.local_fly import FlyCaller
+from tests.parts.plain_http import NO_TLS
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ async def machines_of(back: Back, visitor: Visitor) -> list[str]:
 async def boot_id(back: Back, instance: Instance) -> str:
     assert instance.private_ip is not None
     endpoint = back.parts.endpoint(instance.private_ip)
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(verify=NO_TLS) as client:
         answer = await client.get(f"http://{endpoint.host}:{endpoint.port}/_guard/health")
     return str(answer.json()["boot_id"])
 

@@ -15,6 +15,7 @@ from provisioner.ports import Touch
 from provisioner.sweeper import Sweeper, SweepSettings
 from provisioner.timeline import Kind, Story
 from tests.parts.back import Back, back_of_house, somebody
+from tests.parts.plain_http import NO_TLS
 
 SETTINGS = SweepSettings(grace=timedelta(0), per_second=1000)
 
@@ -198,7 +199,7 @@ async def test_a_machine_that_holds_a_work_lease_is_left_awake(back: Back) -> No
     endpoint = back.parts.endpoint(instance.private_ip)
     headers = {"X-Jarvis-Assertion": back.parts.keys.assertion(instance, now=back.parts.clock.now())}
     lease = {"reason": "nightly build", "ttl_s": 600}
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(trust_env=False, verify=NO_TLS) as http:
         told = (await http.get(f"http://{endpoint.host}:{endpoint.port}/env", headers=headers)).json()
         inside = told["GUARD_URL"] + "/_guard/lease"
         assert (await http.put(inside, json=lease)).status_code == 200

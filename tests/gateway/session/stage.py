@@ -25,6 +25,7 @@ from gateway.session.settings import SessionSettings
 from localcloud.auth import LocalAuth, local_auth
 from localcloud.database import Database
 from provisioner.store.database import connect
+from tests.parts.plain_http import NO_TLS
 
 KEYS = {"k1": b"1" * 32}
 ADA, GRACE = "ada@example.com", "grace@example.com"
@@ -86,7 +87,7 @@ async def cloud_for_test(folder: Path, dsn: str, **project: Any) -> AsyncIterato
     project = {"site_url": "http://127.0.0.1", "now": clock.now, **project}
     async with (
         local_auth(folder, publishable_key="sb_publishable_test", secret_key="sb_secret_test", **project) as auth,
-        httpx.AsyncClient(trust_env=False) as http,
+        httpx.AsyncClient(trust_env=False, verify=NO_TLS) as http,
     ):
         yield Cloud(auth, dsn, clock, http)
 
@@ -163,7 +164,7 @@ class Browser:
 
     def __init__(self, home: str) -> None:
         self.home = home
-        self.http = httpx.AsyncClient(base_url=home, trust_env=False, timeout=45)
+        self.http = httpx.AsyncClient(base_url=home, trust_env=False, verify=NO_TLS, timeout=45)
 
     async def __aenter__(self) -> "Browser":
         return self

@@ -19,6 +19,7 @@ from gateway.session.token import Tokens
 from tests.gateway.session import tokens
 from tests.gateway.session.tokens import EC_KEY, OTHER_EC_KEY, RSA_KEY, TRUST, claims, public_jwk, sign
 from tests.parts.clock import ManualClock
+from tests.parts.plain_http import NO_TLS
 
 
 @dataclass
@@ -44,7 +45,7 @@ async def served(server: KeyServer) -> AsyncIterator[httpx.AsyncClient]:
     await site.start()
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/jwks"
     try:
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, verify=NO_TLS) as http:
             yield http
     finally:
         await runner.cleanup()
