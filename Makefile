@@ -25,7 +25,7 @@ dev: setup  ## The whole system on this machine: http://127.0.0.1:8080
 	$(BIN)/my-jarvis dev $(ARGS)
 
 test: setup $(APPS)/.ready  ## Every test; real Postgres, real processes, a real browser
-	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup  ## Format, lint and types, as CI runs them
 	$(BIN)/ruff format --check .

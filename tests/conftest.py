@@ -1,6 +1,7 @@
 """Fixtures for every area."""
 
 from collections.abc import AsyncIterator
+from typing import Final
 
 import pytest
 import pytest_asyncio
@@ -12,6 +13,13 @@ from tests.parts.postgres import Server, postgres_server
 # A busy machine is no failure: what takes how long is measured in bench/, not here.
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
+
+LONG_FIRST: Final = ("tests/chaos/", "tests/applications/", "tests/journeys/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long begin first, or at the end one worker is still at one while the others have nothing."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG_FIRST))
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
