@@ -16,13 +16,12 @@ from localcloud.fly import LocalFly
 from localcloud.fly.clock import SystemClock
 from tests.parts.local_fly import FlyCaller
 from tests.parts.plain_http import NO_TLS
-from tests.parts.system import LOOK_S, Replica, Served, python_app, served
+from tests.parts.system import LOOK_S, SMALL_APP, Replica, Served, served
 
 REPLICAS: Final = {"one": {"MACHINES_ISOLATION": "app"}, "two": {"MACHINES_ISOLATION": "machine"}}
 """Both ways of keeping people apart, in one world: who comes first to which replica decides."""
 POOL: Final = {"POOL_MIN": "2", "POOL_MAX": "2"}
 """Settings of a world in which spares are kept: of the isolation of whichever replica keeps them."""
-APP: Final = python_app("-S", str(Path(__file__).with_name("app.py")))
 LEASE_S: Final = 3.0
 """Short, or each death would cost a quarter of a minute."""
 SETTINGS: Final = {
@@ -117,7 +116,9 @@ async def staged(folder: Path, database: Database, *, seed: int, **settings: str
     points = Points(folder / "points")
     async with AsyncExitStack() as stack:
         cloud = await stack.enter_async_context(
-            served(folder, database, app_command=APP, clock=SeededClock(seed), environment={**SETTINGS, **settings})
+            served(
+                folder, database, app_command=SMALL_APP, clock=SeededClock(seed), environment={**SETTINGS, **settings}
+            )
         )
         cloud.auth.project.rate_burst = 1_000_000  # nobody shall wait for Supabase here
         rows = await stack.enter_async_context(asyncpg.create_pool(database.admin_dsn, min_size=1, max_size=8))

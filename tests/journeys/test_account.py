@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import asyncpg
 import httpx
@@ -37,11 +38,33 @@ async def her(dev: System, ada: Visitor) -> AsyncIterator[AccountVisitor]:
         yield her
 
 
-async def test_my_account_pages_have_a_sign_in_and_cookies_of_their_own(dev: System, ada: Visitor) -> None:
+@pytest.fixture(scope="module")
+def address() -> str:
+    """Grace's, for tests that change nothing of hers: her Machine is made for the first of them, and is there then."""
+    return f"grace-{uuid4().hex[:8]}@example.com"
+
+
+@pytest.fixture
+async def grace(dev: System, address: str) -> AsyncIterator[Visitor]:
+    """Signed in at her App."""
+    async with Visitor(address, dev.public) as grace:
+        assert (await grace.sign_in()).status_code == 200
+        yield grace
+
+
+@pytest.fixture
+async def graces(dev: System, address: str) -> AsyncIterator[AccountVisitor]:
+    """Grace at her account pages."""
+    async with AccountVisitor(address, dev.public) as graces:
+        assert (await graces.sign_in()).status_code == 200
+        yield graces
+
+
+async def test_my_account_pages_have_a_sign_in_and_cookies_of_their_own(dev: System, grace: Visitor) -> None:
     """Being signed in at my Jarvis opens nothing there, and the other way round."""
-    async with AccountVisitor(ada.email, dev.public) as her:
+    async with AccountVisitor(grace.email, dev.public) as her:
         assert "Sign in" in await her.page("/")
-        cookie = {"Cookie": ada.cookie + "; " + ada.cookie.replace("jarvis=", "jarvis-account=")}
+        cookie = {"Cookie": grace.cookie + "; " + grace.cookie.replace("jarvis=", "jarvis-account=")}
         strange = await her.http.get("/sessions", headers=cookie, follow_redirects=False)
         assert strange.headers["Location"] == "/auth/login?next=%2Fsessions"
         signed_in = await her.sign_in("/sessions")
@@ -53,18 +76,18 @@ async def test_my_account_pages_have_a_sign_in_and_cookies_of_their_own(dev: Sys
             assert answer.status_code == 401
 
 
-async def test_nothing_asked_of_the_account_host_reaches_a_machine(dev: System, ada: Visitor) -> None:
+async def test_nothing_asked_of_the_account_host_reaches_a_machine(dev: System, grace: Visitor) -> None:
     """However the host is spelled, and whatever cookie comes with it, on the fast lane or off it."""
     host = account_of(dev.public).removeprefix("http://")
     name = host.partition(":")[0]
     async with httpx.AsyncClient(base_url=dev.public, trust_env=False, verify=NO_TLS) as http:
-        for _ in range(3):
-            assert (await http.get("/env", headers={"Cookie": ada.cookie})).status_code == 200  # the lane knows her now
+        for _ in range(3):  # then the lane knows her
+            assert (await http.get("/env", headers={"Cookie": grace.cookie})).status_code == 200
         for spelled in (host, host.upper(), name, f"{name}.", f"{name}.:80", f"{name}:1"):
             for path in ("/env", "/echo", "/headers", "/_gateway/instance"):
-                answer = await http.get(path, headers={"Host": spelled, "Cookie": ada.cookie})
+                answer = await http.get(path, headers={"Host": spelled, "Cookie": grace.cookie})
                 assert answer.status_code == 404, (spelled, path, answer.text)
-        absolute = f"GET http://{host}/env HTTP/1.1\r\nHost: x\r\nCookie: {ada.cookie}\r\nConnection: close\r\n\r\n"
+        absolute = f"GET http://{host}/env HTTP/1.1\r\nHost: x\r\nCookie: {grace.cookie}\r\nConnection: close\r\n\r\n"
         reader, writer = await asyncio.open_connection("127.0.0.1", int(dev.public.rpartition(":")[2]))
         writer.write(absolute.encode())
         assert (await reader.read()).split(b" ")[1] == b"404"
@@ -72,22 +95,22 @@ async def test_nothing_asked_of_the_account_host_reaches_a_machine(dev: System, 
         await writer.wait_closed()
 
 
-async def test_nothing_on_the_public_host_can_delete_export_or_mint(dev: System, ada: Visitor) -> None:
+async def test_nothing_on_the_public_host_can_delete_export_or_mint(dev: System, grace: Visitor) -> None:
     """The same paths there are my App's, which answers or not, and the gateway does nothing."""
-    before = await _audit(dev, ada)
+    before = await _audit(dev, grace)
     for path in ("/delete", "/export", "/tokens/new", "/sessions/end-all"):
-        await ada.http.post(path, data={"confirm": ada.email, "name": "x", "days": "90", "scope": "app"})
+        await grace.http.post(path, data={"confirm": grace.email, "name": "x", "days": "90", "scope": "app"})
     for path in ("/_gateway/delete", "/_gateway/export", "/_gateway/tokens", "/auth/tokens"):
-        answer = await ada.http.post(path, headers={**PAGE, "Origin": dev.public})
+        answer = await grace.http.post(path, headers={**PAGE, "Origin": dev.public})
         assert answer.status_code == 404
-    assert await _audit(dev, ada) == before
-    assert (await ada.env())["USER_EMAIL"] == ada.email
+    assert await _audit(dev, grace) == before
+    assert (await grace.env())["USER_EMAIL"] == grace.email
 
 
-async def test_the_pages_are_strict_about_who_frames_opens_and_reads_them(her: AccountVisitor) -> None:
+async def test_the_pages_are_strict_about_who_frames_opens_and_reads_them(graces: AccountVisitor) -> None:
     """No script, no frame, no window handle, no type guessing, nothing kept in a cache."""
     for path in ("/", "/plan", "/sessions", "/tokens", "/data", "/goodbye"):
-        headers = (await her.http.get(path)).headers
+        headers = (await graces.http.get(path)).headers
         policy = headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
         assert "script-src" not in policy
@@ -115,11 +138,18 @@ FORMS = (
 
 @pytest.mark.parametrize("path", FORMS)
 async def test_a_form_that_our_own_page_did_not_show_does_nothing(
-    dev: System, her: AccountVisitor, ada: Visitor, path: str
+    dev: System, graces: AccountVisitor, grace: Visitor, path: str
 ) -> None:
     """Each of the two checks alone refuses: where it comes from, and the token that only my own page has."""
-    fields = {"csrf": await her.csrf(), "hours": "1", "confirm": ada.email, "name": "x", "days": "90", "scope": "app"}
-    before = await _audit(dev, ada)
+    fields = {
+        "csrf": await graces.csrf(),
+        "hours": "1",
+        "confirm": grace.email,
+        "name": "x",
+        "days": "90",
+        "scope": "app",
+    }
+    before = await _audit(dev, grace)
     for headers in (
         {"Origin": dev.public},
         {"Origin": "null"},
@@ -127,27 +157,27 @@ async def test_a_form_that_our_own_page_did_not_show_does_nothing(
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "none", "Origin": ""},
         {"Sec-Fetch-Site": "", "Origin": ""},
-        {"Origin": her.origin + ".evil.example"},
+        {"Origin": graces.origin + ".evil.example"},
     ):
-        assert (await her.send(path, fields, **headers)).status_code == 403, headers
-    async with AccountVisitor(ada.email, dev.public) as elsewhere:
+        assert (await graces.send(path, fields, **headers)).status_code == 403, headers
+    async with AccountVisitor(grace.email, dev.public) as elsewhere:
         await elsewhere.sign_in()
         for csrf in ("", "x", await elsewhere.csrf(), fields["csrf"][:-1], fields["csrf"] + "A"):
-            assert (await her.send(path, {**fields, "csrf": csrf})).status_code == 403, csrf
-    typed = await her.http.post(path, json=fields, headers={"Origin": her.origin})
+            assert (await graces.send(path, {**fields, "csrf": csrf})).status_code == 403, csrf
+    typed = await graces.http.post(path, json=fields, headers={"Origin": graces.origin})
     assert typed.status_code == 403
-    assert (await her.http.get(path)).status_code == 404
-    assert await _audit(dev, ada) == before
-    assert "Firefox on Linux" in await her.page("/sessions")
+    assert (await graces.http.get(path)).status_code == 404
+    assert await _audit(dev, grace) == before
+    assert "Firefox on Linux" in await graces.page("/sessions")
 
 
-async def test_a_page_is_read_by_nobody_but_the_person(her: AccountVisitor) -> None:
+async def test_a_page_is_read_by_nobody_but_the_person(graces: AccountVisitor) -> None:
     """A frame, a script or an image of another origin gets a refusal instead of my page."""
     for site in ("same-site", "cross-site"):
         for mode, dest in (("navigate", "iframe"), ("no-cors", "script"), ("cors", "empty"), ("no-cors", "image")):
             headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest}
-            assert (await her.http.get("/data", headers=headers)).status_code == 403
-    assert (await her.http.get("/data", headers={"Sec-Fetch-Site": "cross-site"})).status_code == 200  # a link
+            assert (await graces.http.get("/data", headers=headers)).status_code == 403
+    assert (await graces.http.get("/data", headers={"Sec-Fetch-Site": "cross-site"})).status_code == 200  # a link
 
 
 async def test_i_see_my_sessions_and_end_one_of_them_open_tabs_included(her: AccountVisitor, ada: Visitor) -> None:

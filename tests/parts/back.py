@@ -30,7 +30,7 @@ from provisioner.store.postgres import PostgresStore
 from provisioner.store.rollouts import RolloutTable
 from provisioner.store.spares import SpareTable
 from tests.parts.local_fly import FlyCaller
-from tests.parts.system import ECHO_APP
+from tests.parts.system import SMALL_APP
 
 APP = "jarvis-machines"
 TOKEN = "fly-test-token"
@@ -118,8 +118,8 @@ async def back_of_house(
     pool: PoolSettings = NO_POOL,
     replica: str = "one",
 ) -> AsyncIterator[Back]:
-    """A provisioner with the echo App in its Machines."""
-    command = ["/usr/bin/env", f"JARVIS_COMMAND={ECHO_APP}", sys.executable, "-m", "golden.guard"]
+    """A provisioner with a small App in its Machines."""
+    command = ["/usr/bin/env", f"JARVIS_COMMAND={SMALL_APP}", sys.executable, "-m", "golden.guard"]
     async with AsyncExitStack() as stack:
         fly = await stack.enter_async_context(local_fly(folder / "fly", token=TOKEN, command=command))
         yield await stack.enter_async_context(_replica(database, fly, settings, pool, replica))

@@ -46,6 +46,7 @@ def python_app(*arguments: str) -> str:
 
 
 ECHO_APP: Final = python_app("-m", "tests.parts.echo_app")
+SMALL_APP: Final = python_app("-S", str(Path(__file__).with_name("small_app.py")))
 
 
 async def until(look: Callable[[], Awaitable[T]], *, within: float = 20.0, what: str = "") -> T:

@@ -1,10 +1,14 @@
-"""The App of these Machines: says whose it is and what is on its disk. Standard library only, so that it boots fast."""
+"""An App for who looks at Machines and not at what runs in them: says whose it is and what is on its disk.
+
+Standard library only, and run without site-packages (`SMALL_APP`): it starts in a fifth of the echo App's time.
+"""
 
 import json
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+ENV = ("USER_ID", "USER_EMAIL", "GUARD_URL")
 NOTE = Path(os.environ["DATA_DIR"]) / "note"
 
 
@@ -13,7 +17,8 @@ class App(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         note = NOTE.read_text() if NOTE.exists() else ""
-        self._say({"email": os.environ.get("USER_EMAIL"), "machine": os.environ.get("FLY_MACHINE_ID"), "note": note})
+        whose = {"email": os.environ.get("USER_EMAIL"), "machine": os.environ.get("FLY_MACHINE_ID"), "note": note}
+        self._say({name: os.environ.get(name) for name in ENV} | whose)
 
     def do_PUT(self) -> None:
         NOTE.write_bytes(self.rfile.read(int(self.headers["Content-Length"])))
