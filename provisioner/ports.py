@@ -184,12 +184,15 @@ class Lease:
 class Waiting:
     """A failed provisioning in the queue. `place` counts from 1 among those that wait, users before the rest.
 
-    `retry_count` is 0 after the first failure; `error` is written for the user. A `dead` one was given up: it has no
-    place, and nobody tries it before a visit after `next_retry_at`, or somebody who insists.
+    `retry_count` is 0 after the first failure; `error` is written for the user, `cause` has Fly's own words for the
+    operator. A `dead` one was given up: it has no place, and nobody tries it before a visit after `next_retry_at`, or
+    somebody who insists.
     """
 
     user_id: UserId
+    email: str
     error: str
+    cause: str | None
     retry_count: int
     next_retry_at: datetime
     place: int | None

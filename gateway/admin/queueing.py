@@ -13,7 +13,8 @@ from gateway.errors import Answer
 from provisioner.instance import UserId
 from provisioner.plans import NoSuchPlan, Plan, Plans
 from provisioner.pool import PoolStatus
-from provisioner.queue import Entry, QueueDesk
+from provisioner.ports import Waiting
+from provisioner.queue import QueueDesk
 from provisioner.subscriptions import Subscriptions, change_plan
 
 NOT_QUEUED: Final = Answer(404, "Not queued", "This user is not in the queue.")
@@ -33,17 +34,16 @@ class QueuedShown(Shown):
     cause: str | None = Field(description="What went wrong, in Fly's own words.")
 
     @classmethod
-    def of(cls, entry: Entry) -> "QueuedShown":
-        waiting = entry.waiting
+    def of(cls, waiting: Waiting) -> "QueuedShown":
         return cls(
             user_id=waiting.user_id,
-            email=entry.email,
+            email=waiting.email,
             dead=waiting.dead,
             attempts=waiting.attempts,
             next_retry_at=waiting.next_retry_at,
             place=waiting.place,
             words=waiting.error,
-            cause=entry.cause,
+            cause=waiting.cause,
         )
 
 
@@ -207,7 +207,7 @@ class QueueingDesk:
         ask = call.ask
         after = None if ask.after is None else UserId(ask.after)
         found = await self._queue.page(dead=ask.dead, after=after, limit=ask.limit)
-        more = str(found[-1].waiting.user_id) if len(found) == ask.limit else None
+        more = str(found[-1].user_id) if len(found) == ask.limit else None
         return QueuePage(queue=[QueuedShown.of(each) for each in found], next=more)
 
     async def retry(self, call: Call[ForUser, None]) -> QueuedShown:
@@ -236,7 +236,7 @@ class QueueingDesk:
         return PlanChanged(before=PlanShown.of(before), now=PlanShown.of(now))
 
 
-def _queued(entry: Entry | None) -> QueuedShown:
-    if entry is None:
+def _queued(waiting: Waiting | None) -> QueuedShown:
+    if waiting is None:
         raise Refused(NOT_QUEUED)
-    return QueuedShown.of(entry)
+    return QueuedShown.of(waiting)

@@ -43,7 +43,7 @@ class Queue(Tables):
         if row is None:
             raise Moved(f"Instance of {lease.user_id}: it is not provisioning any more, or the lease was lost")
         # The place counts others, whom that statement's snapshot need not show: asked by a second one.
-        return await self.waiting(lease.user_id) or _waiting({**row, "place": None})
+        return await self.waiting(lease.user_id) or _waiting(row)
 
     async def waiting(self, user_id: UserId) -> Waiting | None:
         row = await _queries.find_queued(self._pool, user_id=user_id)
@@ -67,10 +67,10 @@ class Queue(Tables):
         return await self._try_again(user_id, at=at, anew=False, actor=actor, action="queue_reschedule")
 
     async def _try_again(self, user_id: UserId, *, at: datetime, anew: bool, actor: str, action: str) -> Waiting | None:
-        row = await _queries.try_again_at(
+        changed = await _queries.try_again_at(
             self._pool, user_id=user_id, at=at, anew=anew, actor=actor, action=action, now=self._clock.now()
         )
-        return None if row is None else await self.waiting(user_id)
+        return None if changed is None else await self.waiting(user_id)
 
     async def drop(self, user_id: UserId, *, actor: str) -> bool:
         return (await _queries.drop_queued(self._pool, user_id=user_id, actor=actor, now=self._clock.now())) is not None
@@ -79,7 +79,9 @@ class Queue(Tables):
 def _waiting(row: Any) -> Waiting:
     return Waiting(
         user_id=UserId(row["user_id"]),
+        email=row["email"],
         error=row["error"],
+        cause=row["cause"],
         retry_count=row["retry_count"],
         next_retry_at=row["next_retry_at"],
         since=row["created_at"],

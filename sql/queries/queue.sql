@@ -10,7 +10,7 @@ with held as materialized (
   update public.user_instances
   set state = 'failed', state_since = :now, error = :error
   where user_id = :user_id and state = 'provisioning' and exists (select from held)
-  returning user_id
+  returning user_id, email
 ), queued as (
   insert into public.provisioning_queue as q (user_id, error, next_retry_at, priority, created_at, status)
   select user_id, :words, :next_retry_at, :priority, :now, case when :tries::int <= 1 then 'dead' else 'waiting' end
@@ -30,42 +30,43 @@ with held as materialized (
     jsonb_build_object('error', :error::text, 'cause', error, 'attempts', retry_count + 1, 'since', created_at)
   from queued where status = 'dead'
 )
-select * from queued;
+select queued.*, moved.email, :error::text as cause, null::bigint as place from queued join moved using (user_id);
 
 -- name: find_queued(user_id)^
 -- With the place among all that wait: users first, then first come first. No place for one that was given up.
-select q.*, case when q.status = 'waiting' then (
+-- `cause` is the operator's version of `error`, here and below.
+select q.*, i.email, i.error as cause, case when q.status = 'waiting' then (
   select count(*) from public.provisioning_queue ahead
   where ahead.status = 'waiting'
     and (ahead.priority, ahead.created_at, ahead.user_id) <= (q.priority, q.created_at, q.user_id)
 ) end as place
-from public.provisioning_queue q
+from public.provisioning_queue q join public.user_instances i using (user_id)
 where q.user_id = :user_id;
 
 -- name: due(now, most)
 -- Those whose time has come: users first, then longest due, with their places among all that wait.
-select * from (
+select waiting.*, i.email, i.error as cause from (
   select q.*, row_number() over (order by priority, created_at, user_id) as place
   from public.provisioning_queue q
   where status = 'waiting'
-) as waiting
+) as waiting join public.user_instances i using (user_id)
 where next_retry_at <= :now
 order by priority, next_retry_at, user_id
 limit :most;
 
 -- name: queue_page(status, after, most)
 -- In order of user_id; `status` and `after` may be null.
-select * from (
+select queued.*, i.email, i.error as cause from (
   select q.*, case when status = 'waiting' then row_number() over (
     partition by status order by priority, created_at, user_id
   ) end as place
   from public.provisioning_queue q
-) as queued
+) as queued join public.user_instances i using (user_id)
 where (:status::text is null or status = :status) and (:after::uuid is null or user_id > :after)
 order by user_id
 limit :most;
 
--- name: try_again_at(user_id, at, anew, actor, action, now)^
+-- name: try_again_at(user_id, at, anew, actor, action, now)$
 -- Another time for the next attempt; `anew` counts its failures from the start. One that was given up waits again.
 with changed as (
   update public.provisioning_queue
@@ -76,7 +77,7 @@ with changed as (
   insert into gateway.audit_log (at, actor, action, user_id, detail)
   select :now, :actor, :action, user_id, jsonb_build_object('next_retry_at', next_retry_at) from changed
 )
-select changed.*, null::bigint as place from changed;
+select user_id from changed;
 
 -- name: drop_queued(user_id, actor, now)$
 -- Out of the queue: nobody tries it any more until the user comes again.

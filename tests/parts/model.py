@@ -244,14 +244,18 @@ class ModelStore:
         self.queue.pop(row.user_id, None)
         self.kept.clear()
 
-    async def put_off(self, lease: Lease, *, words: str, next_retry_at: datetime, tries: int, **said: Any) -> Waiting:
+    async def put_off(
+        self, lease: Lease, *, words: str, next_retry_at: datetime, tries: int, error: str, **said: Any
+    ) -> Waiting:
         row = self._held(lease)
         self._write(row, state=step(row.state, Event.FAIL), state_since=self._clock.now())
         before = self.queue.get(row.user_id)
         retries = 0 if before is None else before.retry_count + 1
         self.queue[row.user_id] = Waiting(
             user_id=row.user_id,
+            email=row.email,
             error=words,
+            cause=error,
             retry_count=retries,
             next_retry_at=next_retry_at,
             place=1,

@@ -70,13 +70,13 @@ async def test_an_operator_sees_the_cause_and_can_retry_reschedule_and_drop(back
     back.fly.faults.add(FULL)
     await failed(back, ada)
     (entry,) = await desk.page()
-    assert (entry.waiting.user_id, entry.email, entry.waiting.place) == (ada.user_id, ada.email, 1)
+    assert (entry.user_id, entry.email, entry.place) == (ada.user_id, ada.email, 1)
     assert entry.cause is not None
     assert "create_machine" in entry.cause
     at = back.parts.clock.now() + timedelta(hours=1)
     moved = await desk.reschedule(ada.user_id, at=at, actor="operator:grace")
     assert moved is not None
-    assert moved.waiting.next_retry_at == at
+    assert moved.next_retry_at == at
     assert await desk.drop(ada.user_id, actor="operator:grace")
     assert await desk.page() == []
     assert await desk.retry_now(ada.user_id, actor="operator:grace") is None
