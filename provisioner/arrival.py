@@ -26,7 +26,7 @@ from provisioner.ports import Lease
 from provisioner.probe import Health
 from provisioner.progress import WAKE, Progress
 from provisioner.putdown import quietly_stop
-from provisioner.refit import fit_of, refit
+from provisioner.refit import fit_of, try_refit
 from provisioner.switches import Switch
 
 log = structlog.get_logger(__name__)
@@ -80,7 +80,9 @@ class Arrival:
         try:
             instance = await settle(self._parts, self._lease, instance, self._progress, actor=self._actor)
             if was_stopped:  # it boots anyway, and nothing of it is lost: the moment for another size or image
-                instance = await self._fitted(instance)
+                fit = fit_of(self._parts, instance)
+                if not fits(instance, fit):
+                    instance = await try_refit(self._parts, self._lease, instance, fit, actor=self._actor)
             work = BringUp(self._parts, self._lease, self._progress, actor=self._actor, answered=fell_silent)
             instance = await work.run(instance, asleep=asleep)
         except (CloudError, NotReady) as fault:
@@ -99,17 +101,6 @@ class Arrival:
                 instance.user_id, State.WAKING, Event.FAIL, actor=self._actor, lease=self._lease, error=str(fault)
             )
         return instance
-
-    async def _fitted(self, instance: Instance) -> Instance:
-        """The Instance as it should be, changed before its start. If Fly will not, it starts as it is."""
-        fit = fit_of(self._parts, instance)
-        if fits(instance, fit):
-            return instance
-        try:
-            return await refit(self._parts, self._lease, instance, fit, actor=self._actor)
-        except CloudError as fault:
-            log.warning("not_refitted", user_id=str(instance.user_id), error=str(fault))
-            return instance
 
     async def _tell_rollout(self, instance: Instance, *, error: str | None = None) -> None:
         """How it came up, to the rollout that gave it its image, if one did."""

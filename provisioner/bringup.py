@@ -8,12 +8,13 @@ from provisioner.claim import personalise
 from provisioner.errors import CloudError, CloudUnreachable, NoCapacity, NotReady, RateLimited
 from provisioner.instance import Event, Instance, State
 from provisioner.knocking import knock
-from provisioner.making import Making, known, where_of
+from provisioner.making import Making, known, machine_of, where_of
 from provisioner.parts import Parts
 from provisioner.plan import Act, plan
 from provisioner.ports import Lease, Machine, MachineState
 from provisioner.probe import Health
 from provisioner.progress import Progress
+from provisioner.putdown import stop_machine
 from provisioner.relief import ATTEMPTS, HOPELESS, Relief, pause, relief
 
 log = structlog.get_logger(__name__)
@@ -91,7 +92,7 @@ class BringUp:
         if asleep and instance.machine_id is not None:
             await self._start(instance)  # asked at once, before we look: most Machines are just asleep
         while self._parts.clock.monotonic() < self._deadline:
-            machine = await self._look(instance)
+            machine = await machine_of(self._parts, instance)
             instance = await self._note_host(instance, machine)
             act = plan(instance, machine, self._parts.clock.now(), self._parts.settings.patience)
             log.debug("bring_up", user_id=str(instance.user_id), act=act)
@@ -133,11 +134,6 @@ class BringUp:
                 case _:
                     break
         raise NotReady(f"no answer within {self._parts.settings.bring_up_within}")
-
-    async def _look(self, instance: Instance) -> Machine | None:
-        if instance.machine_id is None:
-            return None
-        return await self._parts.cloud.machine(instance.app_name, instance.machine_id)
 
     async def _note_host(self, instance: Instance, machine: Machine | None) -> Instance:
         """Write down since when its host is out of reach, so that whoever comes later knows too."""
@@ -186,16 +182,16 @@ class BringUp:
         One that answered before is suspended and resumed first, which keeps its memory and the requests that wait in
         its sockets. What stays silent is restarted.
         """
-        settings, cloud = self._parts.settings, self._parts.cloud
+        settings = self._parts.settings
         silent = 0.0 if self._silent_since is None else self._parts.clock.monotonic() - self._silent_since
         if silent >= settings.hung_after.total_seconds():
             log.warning("machine_hangs", user_id=str(instance.user_id), machine_id=machine.id, aid="restart")
-            await cloud.stop(instance.app_name, machine.id, signal="SIGTERM", timeout=settings.stop_grace)
+            await stop_machine(self._parts, instance.app_name, machine.id)
             self._silent_since = None
         elif silent >= settings.frozen_after.total_seconds() and self._may_nudge:
             self._may_nudge = False
             log.warning("machine_hangs", user_id=str(instance.user_id), machine_id=machine.id, aid="resume")
-            await cloud.suspend(instance.app_name, machine.id)
+            await self._parts.cloud.suspend(instance.app_name, machine.id)
 
     async def _ready(self, instance: Instance, machine: Machine, where: str) -> Instance:
         self._progress.reach("open")

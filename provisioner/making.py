@@ -127,6 +127,13 @@ def where_of(instance: Instance, machine: Machine) -> str | None:
     return instance.flycast_ip if instance.isolation is Isolation.APP else machine.private_ip
 
 
+async def machine_of(parts: Parts, instance: Instance) -> Machine | None:
+    """Its Machine as Fly shows it now; None if it has none, or if there is no such thing any more."""
+    if instance.machine_id is None:
+        return None
+    return await parts.cloud.machine(instance.app_name, instance.machine_id)
+
+
 def known(instance: Instance) -> MachineId:
     """The Machine's id, of one that has it."""
     if instance.machine_id is None:

@@ -9,19 +9,17 @@ import structlog
 from provisioner import naming
 from provisioner.errors import CloudError, NotThere, Refused, WrongState
 from provisioner.fit import fits
-from provisioner.instance import Event, Instance, Isolation, State
-from provisioner.making import Making
+from provisioner.instance import Event, Instance, Isolation, MachineId, State
+from provisioner.making import Making, machine_of
 from provisioner.parts import Parts
 from provisioner.plan import Act, plan
 from provisioner.ports import Lease, Machine, MachineState
-from provisioner.refit import AT_REST, fit_of, refit
+from provisioner.refit import AT_REST, fit_of, try_refit
 
 log = structlog.get_logger(__name__)
 
 LOOK_AGAIN_S: Final = 0.5
-
-
-OTHERS_S = 3.0
+OTHERS_S: Final = 3.0
 """For other replicas to close their streams; a WebSocket client has 2 s to answer."""
 
 Objection = Callable[[Instance], Awaitable[str | None]]
@@ -103,7 +101,7 @@ class PutDown:
         """
         parts, tried = self._parts, False
         while instance.state in (State.SUSPENDING, State.STOPPING):
-            machine = await self._seen(instance)
+            machine = await machine_of(parts, instance)
             act = plan(instance, machine, parts.clock.now(), parts.settings.patience)
             if act is Act.SUSPEND and tried:
                 act = Act.STOP_INSTEAD
@@ -129,12 +127,12 @@ class PutDown:
 
     async def _ask(self, instance: Instance, machine: Machine, act: Act) -> Instance:
         """Ask Fly for it, and wait until the Machine comes to rest. What Fly will not suspend is to be stopped."""
-        cloud, app = self._parts.cloud, instance.app_name
+        app = instance.app_name
         try:
             if act is Act.SUSPEND:
-                await cloud.suspend(app, machine.id)
+                await self._parts.cloud.suspend(app, machine.id)
             else:
-                await cloud.stop(app, machine.id, signal="SIGTERM", timeout=self._parts.settings.stop_grace)
+                await stop_machine(self._parts, app, machine.id)
         except (Refused, WrongState) as fault:
             # Too large, wrong kind, or not running: facts say the refusal has no settled form. Stop always works.
             if act is Act.SUSPEND:
@@ -191,20 +189,11 @@ class PutDown:
         return fits(instance, fit_of(self._parts, instance))
 
     async def _refit(self, instance: Instance) -> Instance:
-        """Change what does not fit while the Machine is stopped. If Fly will not, it sleeps as it is: next time."""
+        """Change what does not fit, or is not known to, while the Machine is stopped."""
         fit = fit_of(self._parts, instance)
         if fits(instance, fit) and instance.guest is not None:
             return instance
-        try:
-            return await refit(self._parts, self._lease, instance, fit, actor=self._actor)
-        except CloudError as fault:
-            log.warning("not_refitted", user_id=str(instance.user_id), error=str(fault))
-            return instance
-
-    async def _seen(self, instance: Instance) -> Machine | None:
-        if instance.machine_id is None:
-            return None
-        return await self._parts.cloud.machine(instance.app_name, instance.machine_id)
+        return await try_refit(self._parts, self._lease, instance, fit, actor=self._actor)
 
     async def _move(self, instance: Instance, event: Event, detail: dict[str, str] | None = None) -> Instance:
         return await self._parts.store.move(
@@ -212,13 +201,16 @@ class PutDown:
         )
 
 
+async def stop_machine(parts: Parts, app: str, machine_id: MachineId) -> None:
+    """Ask Fly to end what runs in this Machine: by a signal, and by force after the grace. Raises CloudError."""
+    await parts.cloud.stop(app, machine_id, signal="SIGTERM", timeout=parts.settings.stop_grace)
+
+
 async def quietly_stop(parts: Parts, instance: Instance) -> None:
     """After a wake that was given up: do not leave the Machine running behind our back. Best effort."""
     if instance.machine_id is None:
         return
     try:
-        await parts.cloud.stop(
-            instance.app_name, instance.machine_id, signal="SIGTERM", timeout=parts.settings.stop_grace
-        )
+        await stop_machine(parts, instance.app_name, instance.machine_id)
     except CloudError as fault:
         log.warning("late_boot_not_stopped", user_id=str(instance.user_id), error=str(fault))

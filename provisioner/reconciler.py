@@ -21,6 +21,7 @@ from provisioner.lifecycle import Lifecycle
 from provisioner.parts import Parts
 from provisioner.ports import MachineState
 from provisioner.prices import MONTH, Prices
+from provisioner.putdown import stop_machine
 from provisioner.reconcile import DESTROYS_MACHINE, MENDS, Records, Sighting, What, compare
 
 log = structlog.get_logger(__name__)
@@ -279,8 +280,7 @@ class Reconciler:
             if found.state is State.SUSPENDED:
                 await parts.cloud.suspend(found.app_name, found.machine_id)
             else:
-                grace = parts.settings.stop_grace
-                await parts.cloud.stop(found.app_name, found.machine_id, signal="SIGTERM", timeout=grace)
+                await stop_machine(parts, found.app_name, found.machine_id)
 
     # -- reaping
 

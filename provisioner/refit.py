@@ -2,6 +2,7 @@
 
 import structlog
 
+from provisioner.errors import CloudError
 from provisioner.fit import Fit, fit_for
 from provisioner.instance import Instance
 from provisioner.parts import Parts
@@ -43,3 +44,12 @@ async def refit(parts: Parts, lease: Lease, instance: Instance, fit: Fit, *, act
             on = rollout.id if rollout is not None and rollout.image == fit.image else None
             instance = await parts.rollouts.record_image(lease, fit.image, rollout_id=on, actor=actor)
     return instance
+
+
+async def try_refit(parts: Parts, lease: Lease, instance: Instance, fit: Fit, *, actor: str) -> Instance:
+    """`refit`; if Fly will not, the Instance as it is: the next time it rests it is tried again. Raises Moved."""
+    try:
+        return await refit(parts, lease, instance, fit, actor=actor)
+    except CloudError as fault:
+        log.warning("not_refitted", user_id=str(instance.user_id), error=str(fault))
+        return instance
