@@ -1,14 +1,16 @@
-"""News that were missed: whatever is open is asked after, and what has ended meanwhile is cut."""
+"""What is open is cut with what opened it; when news were missed, everything that is open is asked after."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from uuid import uuid4
 
 import asyncpg
 
 from gateway.proxy.live import Live
 from gateway.session import personal
+from gateway.session.admissions import Standing
 from gateway.session.cookie import hash_of
 from gateway.session.logins import session_of
 from gateway.session.personal import Scope
@@ -106,3 +108,18 @@ async def test_what_ended_while_nobody_told_us_is_cut_once_we_hear_again(
             await admin.close()
             await until(lambda: all(stream.over.is_set() for stream in gone), within=20)
             assert not any(stream.over.is_set() for stream in kept)
+
+
+async def test_who_may_not_come_in_any_more_is_cut_though_their_login_lives(cloud: Cloud, gateway: Replica) -> None:
+    """A program with a token of Supabase's own, whose user has neither session nor personal token here."""
+    room, ada, bob = gateway.room, UserId(uuid4()), UserId(uuid4())
+    streams = [Stream(user, session_of(uuid4(), cloud.clock.now())) for user in (ada, bob)]
+    for user in (ada, bob):
+        await room.admissions.check(user, f"{user}@example.com")
+    async with severing(gateway, cloud, *streams):
+        await room.admissions.decide(ada, Standing.SUSPENDED, by="operator:grace")
+        room.admissions.heard_change(ada)
+        await until(streams[0].over.is_set)
+        room.admissions.heard_change(bob)
+        room.admissions.heard_change(None)
+    assert not streams[1].over.is_set()

@@ -86,6 +86,7 @@ ATTACKS: dict[str, Callable[[], str]] = {
     "no key id": lambda: sign(claims(), kid=None),
     "empty key id": lambda: sign(claims(), kid=""),
     "key id is a number": lambda: f"{part({'alg': 'ES256', 'kid': 1})}.{part(claims())}.{GOOD.split('.')[2]}",
+    "key id is a list": lambda: f"{part({'alg': 'ES256', 'kid': ['ec']})}.{part(claims())}.{GOOD.split('.')[2]}",
     "key id is a path": lambda: sign(claims(), kid="../../etc/passwd"),
     "embedded jwk": lambda: sign(claims(), key=OTHER_EC_KEY, jwk=public_jwk(OTHER_EC_KEY, "ec")),
     "embedded jwk beside a good signature": lambda: sign(claims(), jwk=public_jwk(OTHER_EC_KEY, "ec")),
@@ -241,6 +242,13 @@ def test_an_unknown_key_is_told_apart() -> None:
     """Fetching the keys again may help there, and nowhere else."""
     with pytest.raises(UnknownKey):
         verify(sign(claims(), kid="rotated"), KEYS, TRUST, now=NOW)
+
+
+@pytest.mark.parametrize("attack", [name for name in ATTACKS if "key id" in name and "under" not in name])
+def test_only_a_key_id_is_worth_fetching_keys(attack: str) -> None:
+    with pytest.raises(TokenRefused) as refused:
+        verify(ATTACKS[attack](), KEYS, TRUST, now=NOW)
+    assert isinstance(refused.value, UnknownKey) is (attack == "key id is a path")
 
 
 @pytest.mark.parametrize(("seconds", "good"), [(-9, True), (-10, False)])

@@ -123,3 +123,4 @@ def test_each_attempt_opens_under_its_own_name_alone(order: list[int]) -> None:
     for number, other in enumerate(order):
         found = flow.find(flows[number].state, mixed, NAMES, VAULT, now=NOW)
         assert found == (flows[number] if number == other else None)
+        assert flow.from_cookie(names[number], mixed[names[number]], VAULT, now=NOW) == found

@@ -31,6 +31,7 @@ from tests.gateway.session.stage import (
     rows,
     until,
 )
+from tests.journeys.visitor import access_token as a_login
 from tests.parts.line import line_to
 
 
@@ -266,6 +267,21 @@ class TestEnding:
             await gateway.room.sessions.end_all(who.user_id)
             [left] = await rows(database)
             assert left["email"] == GRACE
+
+
+async def test_signing_out_everywhere_ends_logins_that_have_no_session_here(
+    cloud: Cloud, gateway: Replica, session_id: str
+) -> None:
+    """A program that signed in at Supabase by itself is out too, although Supabase is away and can tell nobody."""
+    sessions, back_to = gateway.room.sessions, f"{gateway.origin}/auth/callback?s=x"
+    token = await a_login(cloud.auth.url, cloud.auth.publishable_key, email=ADA, back_to=back_to)
+    bearer = f"Bearer {token}"
+    who = await sessions.identify([], bearer)
+    await cloud.fault("/auth/v1/logout*", kind="status", status=503, times=None)
+    await sessions.end_all(who.user_id)
+    gateway.room.logins.heard_end(who.user_id)  # what the listener does
+    with pytest.raises(NotSignedIn):
+        await sessions.identify([], bearer)
 
 
 async def test_the_database_being_away_is_no_sign_out(

@@ -24,6 +24,7 @@ from gateway.webhooks.aim import BadAim, PublicResolver, checked, is_public
         ("::ffff:93.184.216.34", True),
         ("64:ff9b::7f00:1", False),
         ("64:ff9b::a00:8", False),
+        ("64:ff9b:1::a00:8", False),
         ("2002:7f00:1::", False),
         ("2002:a00:8::1", False),
     ],

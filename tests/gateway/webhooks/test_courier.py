@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from aiohttp import web
+from aiohttp import TCPConnector, web
 from aiohttp.test_utils import TestServer
 from hypothesis import given
 from hypothesis import strategies as st
@@ -201,6 +202,33 @@ async def test_without_the_setting_nothing_is_sent_inside(office: Office, receiv
         row = await office.row()
         assert (row["status"], row["tries"]) == ("waiting", 1), url
     assert receiver.heard == []
+
+
+async def test_a_name_that_leads_inside_is_not_even_called(office: Office) -> None:
+    """Whoever listens there would learn that we are here, and when."""
+    calls: list[asyncio.StreamWriter] = []
+    async with await asyncio.start_server(lambda _, writer: calls.append(writer), "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        await office.add(f"https://localhost:{port}")
+        await office.store.append_audit("queue", "fail", None)
+        await office.rounds(private=False)
+    row = await office.row()
+    assert row["status"] == "waiting"
+    assert re.fullmatch(r"not reached: \w+", row["error"])  # and nothing of what a network answers
+    assert calls == []
+    async with office.courier(private=False)._session() as http:
+        assert isinstance(http.connector, TCPConnector)
+        assert not http.connector.use_dns_cache  # or it would lead inside a moment after it was looked up
+
+
+async def test_a_redirect_leads_nowhere(office: Office, receiver: Receiver) -> None:
+    """It would lead past the check of where it goes."""
+    receiver.answers = [302]
+    await office.add(receiver.url)
+    await office.store.append_audit("queue", "fail", None)
+    await office.rounds()
+    row = await office.row()
+    assert (row["status"], row["answered"]) == ("waiting", 302)
 
 
 async def test_removed_it_hears_nothing_more(office: Office, receiver: Receiver) -> None:
