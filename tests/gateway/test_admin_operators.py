@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient
 from structlog.testing import capture_logs
 
@@ -37,6 +38,17 @@ def test_a_call_as_it_is_sent_is_judged_by_its_row() -> None:
             assert allows(role, method, filled(path)) is (rule.least is None or role.covers(rule.least)), path
     assert not allows(Role.OWNER, "GET", "/v1/nothing")
     assert not allows(Role.OWNER, "PATCH", "/v1/rollout")
+
+
+async def test_a_route_that_is_not_in_the_table_is_closed_to_owners_too(back: Back) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        raise AssertionError("it was asked")
+
+    server = listener(back)
+    server.app.router.add_get("/v1/fresh", handler)
+    async with TestClient(server) as client:
+        assert (await client.get("/v1/fresh", headers=AUTH)).status == 403
+        assert (await client.get("/v1/fresh")).status == 401
 
 
 @pytest.mark.parametrize("role", Role)

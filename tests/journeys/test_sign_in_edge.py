@@ -65,6 +65,16 @@ async def test_a_link_to_sign_in_never_leads_elsewhere(dev: System, wanted: str)
         assert "jarvis=evil" not in str(straight.headers.get_list("set-cookie"))
 
 
+@pytest.mark.parametrize("wanted", ["//evil.example/", "https://evil.example/", "/\\evil.example"])
+async def test_trying_again_never_leads_elsewhere(dev: System, wanted: str) -> None:
+    """The button of the waiting room goes on to where the page was, and nowhere that somebody wrote into the link."""
+    async with Visitor(f"ada-{uuid4().hex[:8]}@example.com", dev.public) as ada:
+        assert (await ada.sign_in("/_gateway/instance")).status_code == 200
+        headers = {"Origin": dev.public}
+        again = await ada.http.post("/_gateway/retry", params={"next": wanted}, headers=headers, follow_redirects=False)
+        assert (again.status_code, again.headers["Location"]) == (303, "/")
+
+
 @pytest.fixture(scope="module")
 def edged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Behind an edge that names the client, at a Supabase project that believes us whom we name."""

@@ -120,3 +120,13 @@ async def test_what_was_seen_last_is_written_at_the_end(cloud: Cloud, browser: B
         short_lived.room.sessions.peek(user.session_id)
     assert await connection.fetchval("select last_seen_at > created_at + interval '4 minutes' from gateway.sessions")
     await connection.close()
+
+
+async def test_the_account_realm_hears_of_ends_too(cloud: Cloud, gateway: Replica, session_id: str) -> None:
+    """One listener for both origins: each remembers what it is told."""
+    told: list[bytes | None] = []
+    gateway.room.account_sessions.when_ended(told.append)
+    async with listening(gateway, cloud):
+        assert told == [None]
+        gateway.room.sessions.heard_end(cookie.hash_of(session_id))
+    assert told == [None, cookie.hash_of(session_id)]
