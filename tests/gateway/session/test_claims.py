@@ -208,6 +208,14 @@ def test_each_part_has_one_spelling_before_anybody_else_reads_it(name: str, wher
         parts(".".join(texts))
 
 
+@pytest.mark.parametrize("where", [0, 1, 2])
+def test_no_part_is_empty(where: int) -> None:
+    texts = GOOD.split(".")
+    texts[where] = ""
+    with pytest.raises(TokenRefused, match="not base64url"):
+        parts(".".join(texts))
+
+
 @pytest.mark.parametrize("raw", [b"{}", b"{ }  "])
 def test_bits_behind_the_end_are_another_spelling(raw: bytes) -> None:
     good = part(raw)
