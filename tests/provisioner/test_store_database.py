@@ -1,5 +1,6 @@
 """The pool, and queries by name."""
 
+import asyncio
 from importlib.resources import files
 
 import asyncpg
@@ -9,6 +10,7 @@ from provisioner.errors import Moved
 from provisioner.instance import Event, State
 from provisioner.store.database import connect, queries
 from provisioner.store.postgres import PostgresStore
+from tests.parts.line import line_to
 
 SUBJECTS = sorted(file.name.removesuffix(".sql") for file in (files("sql") / "queries").iterdir())
 
@@ -42,3 +44,19 @@ async def test_the_store_works_without_prepared_statements_too(database, make, c
         assert moved.state is State.WAKING
         with pytest.raises(Moved):
             await store.move(instance.user_id, State.SUSPENDED, Event.WAKE, actor="test")
+
+
+async def test_who_is_cancelled_within_a_query_is_cancelled_and_soon(database):
+    """Also when Postgres says nothing any more: the connection is closed, and the next has another one."""
+    async with line_to(database) as (line, far), connect(far.dsn, max_size=1, command_timeout=600) as pool:
+        assert await pool.fetchval("select 1") == 1
+        line.silent = True
+        asking = asyncio.ensure_future(pool.fetchval("select 2"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        asking.cancel()
+        async with asyncio.timeout(60):
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+        line.silent = False
+        assert await pool.fetchval("select 3") == 3

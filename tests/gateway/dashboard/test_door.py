@@ -100,7 +100,7 @@ async def test_what_is_kept_of_a_session_opens_nothing(back: Back, admin: TestCl
     answer = await enter(admin)
     value = answer.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
     row = await back.pool.fetchrow("select * from gateway.operator_sessions")
-    assert value.encode() not in row["id_hash"]
+    assert not any(value[at : at + 6].encode() in row["id_hash"] for at in range(38))
     owner = await asyncpg.connect(back.database.admin_dsn)  # we ourselves may not lengthen a session
     await owner.execute("update gateway.operator_sessions set expires_at = now() - interval '1 second'")
     await owner.close()

@@ -61,7 +61,7 @@ async def test_the_table_alone_opens_nothing(tokens: PersonalTokens, pool: Any) 
     text = await issue(tokens)
     row = await pool.fetchrow("select * from gateway.access_tokens")
     secret = text.rpartition("_")[2] if "_" not in text[-43:] else text[-43:]
-    assert secret not in str(dict(row))
+    assert not any(secret[at : at + 6] in str(dict(row)) for at in range(38))
     assert len(row["secret_hash"]) == 32
 
 

@@ -89,7 +89,7 @@ class TestKnowingWhoAsks:
         token = await access_token(cloud, gateway, session_id)
         [row] = await rows(database)
         stored = repr(dict(row))
-        assert session_id not in stored
+        assert not any(session_id[at : at + 6] in stored for at in range(38))
         assert token not in stored
         assert token.split(".")[2] not in stored
         assert (row["email"], str(row["ip"])) == (ADA, "127.0.0.1")
