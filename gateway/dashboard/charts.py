@@ -120,7 +120,7 @@ def _hours(since: datetime, until: datetime, x: X) -> str:
     every = next((n for n in (1, 3, 6, 12, 24, 48, 96) if hours / n <= 9), 168)
     at = since.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     parts = []
-    while at < until:
+    while at < until and x(at) < WIDTH - 30:  # beyond, the words would be cut
         if at.hour % min(every, 24) == 0 and (every <= 24 or at.toordinal() % (every // 24) == 0):
             words = f"{at:%H:%M}" if every < 24 else f"{at:%d %b}"
             parts.append(f'<text class="axis" x="{x(at):.1f}" y="{HEIGHT - 6}" text-anchor="middle">{words}</text>')

@@ -1,4 +1,7 @@
-"""Pictures of the dashboard: `python -m tests.gateway.dashboard.pictures FOLDER`."""
+"""Pictures of the dashboard: `python -m tests.gateway.dashboard.pictures FOLDER [PART OF A NAME]`.
+
+Those in the documents are made anew together with those of the users' pages: see tests/gateway/pages/pictures.py.
+"""
 
 import asyncio
 import sys
@@ -12,6 +15,14 @@ from tests.parts.browser import find_chromium
 from tests.parts.postgres import postgres_server
 
 WIDTHS = {390: 844, 1280: 900}
+SHOWN = {
+    "admin-overview-1280-light": 735,
+    "admin-overview-390-dark": 844,
+    "admin-instance-1280-light": 640,
+    "admin-rollouts-1280-light": 860,
+    "admin-health-1280-light": 420,
+}
+"""What the documents show, each with how far down."""
 
 
 def paths(stage: Stage) -> dict[str, str]:
@@ -31,7 +42,7 @@ def paths(stage: Stage) -> dict[str, str]:
 
 
 async def take(folder: Path, only: str) -> None:
-    """Write `<name>-<width>-<scheme>.png` into `folder` for each page whose name contains `only`."""
+    """Write `admin-<name>-<width>-<scheme>.png` into `folder` for each whose name contains `only`, or that is SHOWN."""
     async with postgres_server() as server, server.fresh() as database, async_playwright() as playwright:
         with tempfile.TemporaryDirectory() as place:
             async with staged(database, Path(place)) as stage:
@@ -47,12 +58,18 @@ async def take(folder: Path, only: str) -> None:
                                 await page.goto("/sign-in")
                                 await page.fill("#token", stage.token)
                                 await page.click("button")
-                            if only not in name:
+                            picture = f"admin-{name}-{width}-{scheme}"
+                            if picture not in SHOWN if only == "--shown" else only not in picture:
                                 continue
                             await page.goto(path)
                             if name != "sign-in":
                                 await page.wait_for_selector("#live[data-live=on]")
-                            await page.screenshot(path=folder / f"{name}-{width}-{scheme}.png", full_page=True)
+                            shown = (
+                                {"x": 0, "y": 0, "width": width, "height": SHOWN[picture]}
+                                if only == "--shown"
+                                else None
+                            )
+                            await page.screenshot(path=folder / f"{picture}.png", full_page=True, clip=shown)
                         await context.close()
                 await chromium.close()
 

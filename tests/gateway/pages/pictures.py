@@ -1,20 +1,26 @@
 """Pictures of every page: `python -m tests.gateway.pages.pictures FOLDER [PART OF A NAME]`.
 
-Those in the documents are made anew by `python -m tests.gateway.pages.pictures docs/pictures --shown`.
+Those in the documents, of the operators' dashboard too, are made anew by
+`python -m tests.gateway.pages.pictures docs/pictures --shown`.
 """
 
 import asyncio
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from playwright.async_api import async_playwright
 
 from gateway.pages.render import Page
 from gateway.pages.view import InstanceView
-from provisioner.instance import State
+from gateway.session.failures import WORDS, Kind
+from gateway.session.visits import Visit
+from provisioner.instance import State, UserId
+from tests.gateway.dashboard import pictures as dashboard
 from tests.gateway.pages import account_scenes
-from tests.gateway.pages.stage import Stage, staged, view
+from tests.gateway.pages.stage import SINCE, Stage, staged, view
 from tests.parts.browser import find_chromium
 
 WIDTHS = {390: 844, 1280: 800}
@@ -35,6 +41,19 @@ SHOWN = {
     "failure-390-dark",
 }
 """What the documents show."""
+VISIT = Visit(
+    id=uuid4(),
+    user_id=UserId(uuid4()),
+    operator="grace",
+    reason="Ticket 4711: notes do not save",
+    minutes=30,
+    granted_at=SINCE,
+    open_until=SINCE + timedelta(minutes=5),
+    opened_at=None,
+    expires_at=None,
+    ended_at=None,
+    ended_by=None,
+)
 
 
 def scenes(stage: Stage) -> dict[str, Page | InstanceView]:
@@ -85,6 +104,14 @@ def scenes(stage: Stage) -> dict[str, Page | InstanceView]:
             retry_url=None,
             diagnostic_id=None,
         ),
+        "failure-suspended": pages.failure(
+            status=WORDS[Kind.SUSPENDED].status,
+            title=WORDS[Kind.SUSPENDED].title,
+            words=WORDS[Kind.SUSPENDED].words,
+            retry_url="/auth/login",
+            diagnostic_id="7f3a-91c2-0b6e",
+        ),
+        "visit": pages.still("visit.html", 200, {}, visit=VISIT, email="ada@example.com", ticket="t"),
         **account_scenes.scenes(pages),
     }
 
@@ -124,4 +151,7 @@ async def take(folder: Path, only: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(take(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""))
+    folder, only = Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
+    asyncio.run(take(folder, only))
+    if only == "--shown":
+        asyncio.run(dashboard.take(folder, only))

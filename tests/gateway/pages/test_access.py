@@ -15,20 +15,28 @@ SCENES = (
     "landing-error",
     "landing-signed-out",
     "loading",
+    "loading-first",
+    "loading-queued",
     "loading-slow",
     "loading-failed",
     "waiting-queued",
     "waiting-failed",
     "failure",
+    "failure-404",
+    "failure-suspended",
+    "visit",
     "privacy",
     "in-line",
     "account",
     "account-asleep",
+    "account-new",
     "account-plan",
     "account-sessions",
     "account-tokens",
     "account-visits",
     "account-data",
+    "account-data-stale",
+    "account-goodbye",
     "account-entrance",
 )
 
@@ -63,15 +71,28 @@ AUDIT = """() => {
   levels.reduce((old, now) => { if (now > old + 1) found.push(`heading ${old} to ${now}`); return now }, 0);
   const ids = [...document.querySelectorAll("[id]")].map(node => node.id);
   if (new Set(ids).size !== ids.length) found.push("an id is used twice");
+  for (const image of document.querySelectorAll("img"))
+    if (!image.hasAttribute("alt")) found.push(`no alternative: ${say(image)}`);
+  for (const name of ["aria-labelledby", "aria-describedby", "for"])
+    for (const node of document.querySelectorAll(`[${name}]`))
+      if (!document.getElementById(node.getAttribute(name))) found.push(`${name} leads nowhere: ${say(node)}`);
+  for (const node of document.body.children)
+    if (seen(node) && node.textContent.trim()
+        && !node.matches("header, main, nav, footer, aside, dialog, [role], .skip, script"))
+      found.push(`in no landmark: ${say(node)}`);
+  for (const nav of document.querySelectorAll("nav"))
+    if (!nav.getAttribute("aria-label")) found.push(`unlabelled: ${say(nav)}`);
+  for (const cell of document.querySelectorAll("th"))
+    if (!cell.scope) found.push(`a head of what: ${say(cell)}`);
   for (const svg of document.querySelectorAll("svg"))
     if (!svg.closest("[aria-hidden=true]") && !svg.getAttribute("aria-label")) found.push(`unlabelled: ${say(svg)}`);
   for (const node of document.querySelectorAll(
-    "a, button, summary, input:not([type=hidden]), select, progress, [role=alert], section")) {
+    "a, button, summary, input:not([type=hidden]), select, textarea, dialog[open], progress, [role=alert], section")) {
     if (!seen(node)) continue;
     const by = document.getElementById(node.getAttribute("aria-labelledby"));
     const label = node.labels && node.labels[0];
     const name = node.getAttribute("aria-label") || (by && by.textContent) || (label && label.textContent)
-      || (node.matches("input, select") ? "" : node.textContent);
+      || (node.matches("input, select, textarea") ? "" : node.textContent);
     if (!name.trim()) found.push(`no name: ${say(node)}`);
     if (!["A", "BUTTON", "SUMMARY"].includes(node.tagName)) continue;
     const box = node.getBoundingClientRect();
@@ -127,7 +148,7 @@ async def test_the_keyboard_reaches_everything_in_reading_order(tab: Page, stage
         stops.append(await tab.evaluate(FOCUS))
     assert all(stops), f"{wanted} to reach, {len([s for s in stops if s])} reached"
     assert [s["at"] for s in stops] == sorted({s["at"] for s in stops})
-    assert {s["ring"] for s in stops} == {"solid"}
+    assert {s["ring"] for s in stops} <= {"solid"}  # there may be nothing to reach
 
 
 async def test_a_screen_reader_hears_sentences_and_no_ticking(tab: Page, stage: Stage) -> None:
