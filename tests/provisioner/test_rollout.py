@@ -16,10 +16,10 @@ from provisioner.instance import Instance, State, UserId
 from provisioner.lifecycle import Lifecycle, Visitor
 from provisioner.rollout import BadRollout, NoRollout, Rollouts, RolloutUnderWay
 from provisioner.store.audit import latest, verify
-from tests.parts.back import APP, SETTINGS, TOKEN, Back, another_replica, back_of_house, somebody
+from tests.parts.back import APP, IMAGE, SETTINGS, TOKEN, Back, another_replica, back_of_house, somebody
 from tests.parts.local_fly import FlyCaller
 
-OLD, NEW = SETTINGS.image, "golden@sha256:new"
+OLD, NEW = IMAGE, "golden@sha256:new"
 AT_ONCE: dict[str, Any] = {"soak": timedelta(0), "proof": 1, "steps": (100,)}
 
 
