@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from typing import Any
 
 import asyncpg
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from gateway.session.cookie import Realm, hash_of
 from tests.journeys.conftest import Visit
 from tests.journeys.test_account import ada, plenty
 from tests.journeys.test_account_tokens import her
@@ -47,8 +49,14 @@ async def test_i_get_everything_that_is_known_about_me_and_no_secret(
     assert {session["realm"] for session in told["sessions"]} == {"public", "account"}
     assert [each["id"] for each in told["tokens"]] == [token[7:19]]
     assert {"create", "token_made", "data_exported"} <= {row["action"] for row in told["audit"]}
-    for secret in (token[20:], ada.http.cookies["jarvis"], 'access_token"', "refresh_token", "secret_hash", bob.email):
+    hashes = (
+        hash_of(ada.http.cookies["jarvis"]).hex(),
+        hash_of(her.http.cookies["jarvis-account"], Realm.ACCOUNT).hex(),
+        sha256(token[20:].encode()).hexdigest(),
+    )
+    for secret in (token[20:], ada.http.cookies["jarvis"], 'access_token"', "refresh_token", '_hash"', bob.email):
         assert secret not in answer.text
+    assert not [each for each in hashes if each in answer.text]
 
 
 async def test_deleting_asks_for_my_address_and_a_fresh_sign_in(

@@ -51,6 +51,15 @@ async def test_a_token_opens_my_machine_and_my_machine_never_sees_it(
         assert await socket.recv() == "hello"
 
 
+async def test_a_token_lives_as_long_as_a_choice_of_the_form_and_no_longer(dev: System, her: AccountVisitor) -> None:
+    """A form filled in by hand makes none: not for ever, not for a time that is no choice, not for nothing."""
+    for days in ("36500", "366", "8", "0", "-7", "9e9", "", "never"):
+        answer = await her.press("/tokens/new", name="for ever", days=days, scope=["app"])
+        assert answer.status_code == 200
+        assert "jv_pat_" not in answer.text
+    assert "for ever" not in await her.page("/tokens")
+
+
 async def test_a_token_is_for_what_it_was_made_for(dev: System, her: AccountVisitor) -> None:
     async with program(dev, await her.new_token("read")) as reader:
         assert (await reader.get("/_gateway/instance")).status_code == 200

@@ -19,7 +19,7 @@ from gateway.session.logins import KEPT, Logins, login_of, session_of
 from localcloud.database import Database
 from provisioner.instance import UserId
 from provisioner.store.database import connect
-from tests.gateway.session.stage import Browser, Cloud, MovableClock, Replica, access_token
+from tests.gateway.session.stage import Browser, Cloud, MovableClock, Replica, access_token, until
 from tests.parts.line import line_to
 
 ADA = UserId(uuid4())
@@ -118,6 +118,28 @@ async def test_what_is_remembered_is_forgotten_with_the_news(pool: Any) -> None:
     with pytest.raises(NotSignedIn):
         await logins.check(ADA, LOGIN)
     assert told == [ADA]
+
+
+async def test_an_end_that_is_told_while_we_ask_is_not_forgotten(pool: Any, database: Database) -> None:
+    """The answer may be older than the news: it lets this one request in, and the next one asks anew."""
+    logins, admin = Logins(pool, MovableClock()), await asyncpg.connect(database.admin_dsn)
+
+    async def asking() -> bool:
+        waits = "select exists (select from pg_stat_activity where wait_event_type = 'Lock' and datname = $1)"
+        return bool(await admin.fetchval(waits, await admin.fetchval("select current_database()")))
+
+    try:
+        async with admin.transaction():
+            await admin.execute("lock table gateway.ended_logins in access exclusive mode")
+            first = asyncio.ensure_future(logins.check(ADA, LOGIN))
+            await until(asking)
+            logins.heard_end(ADA)
+        await first
+        await admin.execute("insert into gateway.ended_logins (user_id, reason) values ($1, 'banned')", ADA)
+        with pytest.raises(NotSignedIn):
+            await logins.check(ADA, LOGIN)
+    finally:
+        await admin.close()
 
 
 async def test_ends_are_kept_as_long_as_a_token_may_live(pool: Any) -> None:

@@ -13,6 +13,7 @@ from tests.gateway.session.stage import (
     Browser,
     Cloud,
     Replica,
+    access_token,
     header,
     refresh_token,
     refreshed,
@@ -200,6 +201,32 @@ class TestRefreshing:
         await cloud.heal()
         cloud.clock.pass_(minutes=1)
         assert (await sessions.identify(header(session_id))).email == ADA
+
+    async def test_another_users_tokens_are_not_taken(self, gateway: Replica, cloud: Cloud, session_id: str) -> None:
+        """However it comes about: well signed, alive, and Grace's. Ada's session never becomes hers."""
+        cloud.clock.pass_(hours=1, minutes=16)
+        async with Browser(gateway.origin) as other:
+            await other.sign_in(GRACE)
+            hers = await access_token(cloud, gateway, other.session_id)
+            grace = await gateway.room.sessions.identify(header(other.session_id))
+            answer = {
+                "access_token": hers,
+                "refresh_token": await refresh_token(gateway, other.session_id),
+                "token_type": "bearer",
+                "expires_in": 3600,
+                "user": {
+                    "id": str(grace.user_id),
+                    "aud": "authenticated",
+                    "app_metadata": {},
+                    "user_metadata": {},
+                    "created_at": "2026-01-01T00:00:00Z",
+                },
+            }
+            await cloud.fault("/auth/v1/token*", kind="status", status=200, body=answer)
+            with pytest.raises(SignInUnavailable):
+                await gateway.room.sessions.identify(header(session_id))
+            assert cloud.auth.faults.describe() == []  # it was asked
+            assert await access_token(cloud, gateway, session_id) != hers
 
     async def test_refreshed_while_the_keys_cannot_be_had(
         self, gateway: Replica, cloud: Cloud, session_id: str

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from localcloud.database import Database
-from tests.gateway.session.stage import ADA, GRACE, Browser, Cloud, Replica, body, replica, until
+from tests.gateway.session.stage import ADA, GRACE, Browser, Cloud, Replica, body, replica, rows, until
 
 CODE = "5125296e-5a12-44e1-9d79-1d8a08d08023"  # the form of one; no flow has it
 
@@ -311,12 +311,16 @@ class TestSharedBrowsers:
 
 
 class TestSigningOut:
-    async def test_sign_out_ends_the_session_everywhere(self, browser: Browser, cloud: Cloud) -> None:
+    async def test_sign_out_ends_the_session_everywhere(
+        self, browser: Browser, cloud: Cloud, database: Database
+    ) -> None:
         """Cookie, row, memory, Supabase's own session and what the Machine stored in the browser: all gone."""
         await browser.sign_in()
         session = browser.session_id
+        assert len(await rows(database)) == 1
         answer = await browser.sign_out()
         assert (answer.status_code, answer.headers["Location"]) == (303, "/?signed-out")
+        assert await rows(database) == []
         assert answer.headers["Clear-Site-Data"] == '"cache", "storage"'
         assert browser.cookies_named("jarvis") == []
         replayed = await browser.get("/", headers={"Cookie": f"jarvis={session}"})
