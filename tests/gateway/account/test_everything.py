@@ -19,7 +19,7 @@ NOTHING_OF_THEIRS: Final = {
 
 
 async def test_every_table_that_names_a_user_is_exported_or_says_why_not(database: Database) -> None:
-    connection = await asyncpg.connect(database.dsn)
+    connection = await asyncpg.connect(database.admin_dsn)
     rows = await connection.fetch(
         "select table_schema || '.' || table_name as name from information_schema.columns"
         " where table_schema in ('public', 'gateway') and column_name = 'user_id'"
