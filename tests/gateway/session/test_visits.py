@@ -73,6 +73,14 @@ async def test_a_visit_ends_by_itself_and_cuts_what_it_opened(
         await asyncio.wait(works)
 
 
+async def test_a_visit_whose_time_is_over_opens_nothing_though_nobody_wrote_its_end(cloud: Cloud, visit: str) -> None:
+    """Every replica was away at that minute; the one that comes now reads the row as it was left."""
+    cloud.clock.pass_(minutes=10, seconds=1)
+    async with replica(cloud) as late:
+        with pytest.raises(NotSignedIn):
+            await late.room.sessions.identify(header(visit))
+
+
 async def test_a_ticket_is_good_for_five_minutes(cloud: Cloud, gateway: Replica, visit: str) -> None:
     visits = gateway.room.visits
     ticket, _ = await visits.grant(ADA, operator="sam", reason="to help with the chat", minutes=10)
