@@ -1,8 +1,10 @@
 """The account pages: apart from everybody's Machine, with a sign-in of their own."""
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import asyncpg
@@ -164,8 +166,10 @@ async def test_a_form_that_our_own_page_did_not_show_does_nothing(
         await elsewhere.sign_in()
         for csrf in ("", "x", await elsewhere.csrf(), fields["csrf"][:-1], fields["csrf"] + "A"):
             assert (await graces.send(path, {**fields, "csrf": csrf})).status_code == 403, csrf
-    typed = await graces.http.post(path, json=fields, headers={"Origin": graces.origin})
-    assert typed.status_code == 403
+    written = urlencode(fields)
+    for kind, text in (("application/json", json.dumps(fields)), ("text/plain", written), ("", written)):
+        own = {"Origin": graces.origin, "Sec-Fetch-Site": "same-origin", "Content-Type": kind}
+        assert (await graces.http.post(path, content=text, headers=own)).status_code == 403, kind
     assert (await graces.http.get(path)).status_code == 404
     assert await _audit(dev, grace) == before
     assert "Firefox on Linux" in await graces.page("/sessions")

@@ -57,6 +57,14 @@ async def test_a_token_says_whose_it_is_and_what_for(tokens: PersonalTokens, poo
             who.require("app")
 
 
+async def test_a_token_is_nobody_at_the_account_pages(gateway: Replica) -> None:
+    """Whoever reads an Authorization header there one day: the room behind it knows no tokens."""
+    shown = f"Bearer {await issue(gateway.room.personal)}"
+    assert (await gateway.room.sessions.identify([], shown)).user_id == ADA
+    with pytest.raises(NotSignedIn):
+        await gateway.room.account_sessions.identify([], shown)
+
+
 async def test_the_table_alone_opens_nothing(tokens: PersonalTokens, pool: Any) -> None:
     text = await issue(tokens)
     row = await pool.fetchrow("select * from gateway.access_tokens")

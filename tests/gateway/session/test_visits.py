@@ -6,7 +6,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from gateway.session.cookie import hash_of, new_session_id
+from gateway.session.cookie import Realm, hash_of, new_session_id
 from gateway.session.identity import NotSignedIn
 from localcloud.database import Database
 from provisioner.instance import UserId
@@ -38,6 +38,15 @@ async def test_a_visit_is_told_from_memory_and_names_the_operator(gateway: Repli
     assert gateway.room.sessions.peek(visit) is who
     with pytest.raises(NotSignedIn):
         await gateway.room.account_sessions.identify([f"jarvis-account={visit}"])
+
+
+async def test_no_visit_is_anybody_at_the_account_pages(gateway: Replica, visit: str) -> None:
+    """Not even one that was opened under an id of that origin."""
+    ticket, _ = await gateway.room.visits.grant(ADA, operator="sam", reason="to look around", minutes=10)
+    cookie = new_session_id()
+    assert await gateway.room.visits.open(ticket, hash_of(cookie, Realm.ACCOUNT)) is not None
+    with pytest.raises(NotSignedIn):
+        await gateway.room.account_sessions.identify([f"jarvis-account={cookie}"])
 
 
 async def test_a_visit_ends_by_itself_and_cuts_what_it_opened(
