@@ -20,6 +20,7 @@ STATES: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ("Failed", ("failed",)),
 )
 
+HOUR: Final = timedelta(hours=1)
 OWN_COLOURS: Final = 3
 OTHERS: Final = "others"
 
@@ -71,10 +72,11 @@ def fly_chart(figures: Figures) -> dict[str, Any]:
         series.setdefault(name, Counter())[each.hour] += each.n
     svg = None
     if failed:
-        since = figures.since.replace(minute=0, second=0, microsecond=0)
+        since, until = (at.replace(minute=0, second=0, microsecond=0) for at in (figures.since, figures.until))
+        until += HOUR  # the hour that has begun has its column too
         points = {name: sorted(hours.items()) for name, hours in series.items()}
         label = "Calls to Fly that failed in the last 24 hours, by class and hour"
-        svg = columns(points, since=since, until=figures.until, span=timedelta(hours=1), label=label)
+        svg = columns(points, since=since, until=until, span=HOUR, label=label)
     return {"svg": svg, "legend": list(series), "classes": classes, "all": sum(each.n for each in figures.fly)}
 
 

@@ -1,5 +1,6 @@
 """What the pages say, from what was found."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.dashboard.charts import columns
+from gateway.dashboard.charts import LEFT, RIGHT, WIDTH, columns
 from gateway.dashboard.drawing import marked, told
 from gateway.dashboard.rollouts import orders, outlook, steps
 from gateway.dashboard.views import fly_chart
@@ -104,6 +105,13 @@ def test_of_many_classes_of_failures_three_are_drawn_each_for_itself() -> None:
     assert drawn["legend"] == ["A", "B", "C", "others"]
     assert drawn["classes"] == [("A", 9), ("B", 8), ("C", 7), ("D", 7), ("E", 5)]
     assert drawn["all"] == 90 + 9 + 8 + 7 + 6 + 5 + 1
+
+
+def test_the_hour_that_has_begun_has_a_whole_column() -> None:
+    drawn = str(fly_chart(figures((0, "A", 3), (24, "A", 1)))["svg"])
+    placed = [tuple(map(float, each)) for each in re.findall(r'x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', drawn)]
+    assert len(placed) == 2
+    assert all(x >= LEFT and x + width <= WIDTH - RIGHT for x, width in placed)
 
 
 def test_where_no_call_failed_there_is_no_chart() -> None:
