@@ -137,6 +137,7 @@ MISFRAMED: Final[dict[str, Any]] = {
     "CL.TE (CVE-2019-18277)": refused("Content-Length: 5", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
     "TE.CL": refused("Transfer-Encoding: chunked", "Content-Length: 5", body=b"0\r\n\r\n"),
     "TE.TE, twice": refused("Transfer-Encoding: chunked", "Transfer-Encoding: identity", body=b"0\r\n\r\n"),
+    "TE.TE, the same twice": refused("Transfer-Encoding: chunked", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
     "TE.TE, list": refused("Transfer-Encoding: chunked, identity", body=b"0\r\n\r\n"),
     "TE.TE, vertical tab (CVE-2019-18277)": refused(b"Transfer-Encoding: \x0bchunked", body=b"0\r\n\r\n"),
     "TE.TE, another coding (CVE-2024-1135)": refused("Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"),
