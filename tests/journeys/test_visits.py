@@ -127,6 +127,16 @@ async def test_the_user_ends_a_visit_and_closes_the_door(
     assert (await ada.env())["USER_EMAIL"] == ada.email
 
 
+async def test_another_users_visit_is_not_mine_to_end(operator: Operator, sam: Sam, ada: Visitor, visit: Visit) -> None:
+    """Even who knows what a visit is called cannot end it."""
+    bob = await visit("bob", at=sam.dev)
+    hers = await sam.visit(await operator.user_id(ada.email))
+    async with AccountVisitor(bob.email, sam.dev.public) as his:
+        await his.sign_in()
+        assert "is over" not in (await his.press("/visits/end", visit=hers["id"])).text
+    assert (await sam.browser.get("/env", headers=FETCH)).status_code == 200
+
+
 async def test_a_link_opens_one_visit_from_our_own_page_alone(
     operator: Operator, sam: Sam, ada: Visitor, visit: Visit
 ) -> None:

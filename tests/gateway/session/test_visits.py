@@ -90,6 +90,16 @@ async def test_a_visit_whose_time_is_over_opens_nothing_though_nobody_wrote_its_
             await late.room.sessions.identify(header(visit))
 
 
+async def test_with_nothing_left_to_visit_a_visit_opens_nothing(cloud: Cloud, visit: str, database: Database) -> None:
+    """The Instance was deleted meanwhile: nobody makes a new one by having been there."""
+    admin = await asyncpg.connect(database.admin_dsn)
+    await admin.execute("delete from public.user_instances where user_id = $1", ADA)
+    await admin.close()
+    async with replica(cloud) as late:
+        with pytest.raises(NotSignedIn):
+            await late.room.sessions.identify(header(visit))
+
+
 async def test_a_ticket_is_good_for_five_minutes(cloud: Cloud, gateway: Replica, visit: str) -> None:
     visits = gateway.room.visits
     ticket, _ = await visits.grant(ADA, operator="sam", reason="to help with the chat", minutes=10)
