@@ -8,7 +8,7 @@ import pytest_asyncio
 from hypothesis import settings
 
 from localcloud.database import Database
-from tests.parts.postgres import Server, postgres_server
+from tests.parts.postgres import Server, clear_away, postgres_server
 
 # A busy machine is no failure: what takes how long is measured in bench/, not here.
 settings.register_profile("suite", deadline=None)
@@ -20,6 +20,10 @@ LONG_FIRST: Final = ("tests/chaos/", "tests/applications/", "tests/journeys/")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take long begin first, or at the end one worker is still at one while the others have nothing."""
     items.sort(key=lambda item: not item.nodeid.startswith(LONG_FIRST))
+
+
+def pytest_unconfigure() -> None:
+    clear_away()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -70,9 +70,9 @@ def lay_out(data_dir: Path) -> None:
 
 @cache
 def _mould() -> Path:
-    """The folder that `lay_out` copies: made once in a process, gone with it."""
+    """The folder that `lay_out` copies: made once in a process, gone with it or by `clear_away`."""
     folder = _temporary("mould")
-    atexit.register(shutil.rmtree, folder)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
     async def first_start() -> None:
         async with embedded_postgres(folder, durable=False) as home:
@@ -86,6 +86,13 @@ def _mould() -> Path:
     with (folder / "cluster" / "postgresql.auto.conf").open("a") as settings:
         settings.writelines(f"{setting} = off\n" for setting in ("fsync", "synchronous_commit", "full_page_writes"))
     return folder
+
+
+def clear_away() -> None:
+    """At the end of the tests: a worker of theirs ends without a chance to do anything else."""
+    if _mould.cache_info().currsize:
+        shutil.rmtree(_mould())
+        _mould.cache_clear()
 
 
 def _temporary(name: str) -> Path:
