@@ -1,6 +1,7 @@
 """The pool, and queries by name."""
 
 import asyncio
+import re
 from importlib.resources import files
 
 import asyncpg
@@ -27,6 +28,31 @@ async def test_every_named_query_is_understood_by_postgres(database, subject):
         assert names
     finally:
         await connection.close()
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_no_query_leaves_anything_at_its_connection(subject):
+    """Nobody cleans up between two who are lent the same one."""
+    sql = re.sub(r"--.*", "", (files("sql") / "queries" / f"{subject}.sql").read_text("utf-8")).lower()
+    assert re.findall(r"pg_(?:try_)?advisory_lock|\blisten\b|\bdeclare\b|\bprepare\b|temp(?:orary)? table", sql) == []
+    assert all(local == "true" for local in re.findall(r"set_config\([^)]*,\s*(\w+)\)", sql))
+    assert re.findall(r"(?:^|;)\s*(?:set|reset)\b(?! local)", sql) == []
+
+
+async def test_a_connection_goes_back_without_a_word_to_postgres_but_never_within_a_transaction(database):
+    async with connect(database.dsn, max_size=1) as pool:
+        said = []
+        async with pool.acquire() as connection:
+            server = connection.get_server_pid()
+            connection.add_query_logger(lambda told: said.append(told.query))
+            await connection.fetchval("select 1")
+        assert said == ["select 1"]
+        async with pool.acquire() as connection:
+            await connection.execute("begin; select set_config('gateway.pruning', 'on', true)")
+        async with pool.acquire() as connection:
+            assert connection.get_server_pid() == server
+            assert not connection.is_in_transaction()
+            assert await connection.fetchval("select current_setting('gateway.pruning', true)") in (None, "")
 
 
 async def test_a_wrong_address_is_known_at_start():
