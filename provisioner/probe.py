@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import httpx
 
+from provisioner.connections import client_of
 from provisioner.instance import Endpoint, MachineId
 
 UNREADABLE: Final = "a guard that cannot be read"
@@ -57,8 +58,7 @@ class GuardProbe:
     @asynccontextmanager
     async def open(cls) -> AsyncIterator["GuardProbe"]:
         """A probe on a client of its own, closed with the block."""
-        limits = httpx.Limits(max_keepalive_connections=0)
-        async with httpx.AsyncClient(limits=limits, trust_env=False) as client:
+        async with client_of(httpx.Limits(max_keepalive_connections=0)) as client:
             yield cls(client)
 
     async def health(self, endpoint: Endpoint, machine_id: MachineId, *, timeout: float) -> Health:

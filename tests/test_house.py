@@ -83,6 +83,7 @@ LAWS = {
         (
             "provisioner.fly",
             "provisioner.clock",
+            "provisioner.connections",
             "provisioner.errors",
             "provisioner.instance",
             "provisioner.ports",

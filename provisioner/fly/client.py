@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 import httpx
 
 from provisioner.clock import Clock, SystemClock
+from provisioner.connections import client_of
 from provisioner.errors import NotThere, WrongState
 from provisioner.fly import apps, calls, changing, removing, starting, waiting
 from provisioner.fly.breaker import Condition
@@ -18,7 +19,7 @@ from provisioner.instance import Guest, MachineId
 from provisioner.ports import Cloud, Machine, MachineSpec, MachineState, Volume, VolumeSource
 from provisioner.turns import Turns
 
-_POOL: Final = httpx.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=30)
+_POOL: Final = httpx.Limits(max_connections=64, max_keepalive_connections=4, keepalive_expiry=30)
 _ASLEEP: Final = (MachineState.SUSPENDED, MachineState.SUSPENDING)
 _DOWN: Final = (MachineState.STOPPED, MachineState.STOPPING)
 
@@ -43,8 +44,7 @@ class FlyClient:
         cls, settings: FlySettings, clock: Clock | None = None, turns: Turns | None = None
     ) -> AsyncIterator[Self]:
         """A client with connections of its own, closed at the end."""
-        # trust_env: proxies named in the environment must neither see the token nor stand before a local Fly.
-        async with httpx.AsyncClient(limits=_POOL, trust_env=False) as http:
+        async with client_of(_POOL) as http:
             yield cls(http, settings, clock or SystemClock(), turns)
 
     @property
