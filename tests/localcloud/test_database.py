@@ -120,9 +120,11 @@ async def test_a_second_user_of_the_folder_is_told_who_has_it(folder):
 
 
 OWNER = """
-import asyncio, sys
+import asyncio, signal, sys
 from pathlib import Path
 from localcloud.database import embedded_postgres
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where these tests run in the background of a shell
 
 async def own():
     async with embedded_postgres(Path(sys.argv[1])) as database:

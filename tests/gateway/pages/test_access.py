@@ -40,7 +40,9 @@ SCENES = (
     "account-entrance",
 )
 
-AUDIT = """() => {
+FEW_TEXTS = {"account-goodbye": 2}
+"""Of pages that say less than the rest: a title and a paragraph."""
+AUDIT = """(least) => {
   const found = [];
   const rgb = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return { c: n.slice(0, 3), a: n[3] ?? 1 } };
   const light = (c) => { const [r, g, b] = c.map(v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
@@ -60,7 +62,7 @@ AUDIT = """() => {
     texts += 1;
     if (ratio < 4.5) found.push(`contrast ${ratio.toFixed(2)}: ${say(node)}`);
   }
-  if (texts < 4) found.push(`only ${texts} texts looked at`);
+  if (texts < (least ?? 4)) found.push(`only ${texts} texts looked at`);
 
   const count = (selector) => document.querySelectorAll(selector).length;
   if (count("main") !== 1) found.push("not one main");
@@ -131,7 +133,7 @@ async def test_everybody_can_read_and_use_the_page(
     await open_scene(tab, stage, name)
     for width in (1280, 390, 320):
         await tab.set_viewport_size({"width": width, "height": 800})
-        assert await tab.evaluate(AUDIT) == []
+        assert await tab.evaluate(AUDIT, FEW_TEXTS.get(name)) == []
     assert log.clean, log
 
 
