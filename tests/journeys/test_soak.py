@@ -155,6 +155,20 @@ def assert_says_why(answer: httpx.Response, gateway: Replica) -> None:
     assert int(answer.headers["Retry-After"]) > 0
 
 
+async def at_work(stack: AsyncExitStack, ada: Visitor, gateway: Replica, cloud: Served, database: Database) -> Desk:
+    """Ada with a page, two programs and a WebSocket open; what she has of Supabase ends soon."""
+    back_to, key = f"{gateway.public}/auth/callback?s=x", cloud.auth.publishable_key
+    her = await stack.enter_async_context(AccountVisitor(ada.email, gateway.public))
+    assert (await her.sign_in()).status_code == 200
+    login = await access_token(cloud.auth.url, key, email=ada.email, back_to=back_to)
+    personal = await her.new_token("app")
+    cloud.auth.project.token_lifetime_s = TOKEN_LIVES_S
+    assert (await ada.sign_in()).status_code == 200
+    desk = Desk(ada, (login, personal), await stack.enter_async_context(ada.websocket()), cloud, database)
+    await desk.works()
+    return desk
+
+
 async def test_who_is_at_work_works_on_while_the_database_says_nothing(
     tmp_path: Path, database: Database, visit: Visit
 ) -> None:
@@ -165,16 +179,7 @@ async def test_who_is_at_work_works_on_while_the_database_says_nothing(
         cloud = await enter(served(tmp_path, far))
         cloud.auth.project.rate_burst = 1_000
         gateway = await cloud.replica()
-        back_to, key = f"{gateway.public}/auth/callback?s=x", cloud.auth.publishable_key
-        ada = await visit("ada", at=gateway)
-        her = await enter(AccountVisitor(ada.email, gateway.public))
-        assert (await her.sign_in()).status_code == 200
-        login = await access_token(cloud.auth.url, key, email=ada.email, back_to=back_to)
-        personal = await her.new_token("app")
-        cloud.auth.project.token_lifetime_s = TOKEN_LIVES_S
-        assert (await ada.sign_in()).status_code == 200
-        desk = Desk(ada, (login, personal), await enter(ada.websocket()), cloud, database)
-        await desk.works()
+        desk = await at_work(stack, await visit("ada", at=gateway), gateway, cloud, database)
 
         line.silent = True
         await desk.works_without_refresh()
@@ -201,16 +206,7 @@ async def test_who_is_at_work_works_on_while_supabase_has_a_bad_day(
         project.rate_burst = 1_000
         keys.create_standby("ES256")  # published before it signs, as Supabase's own dashboard has it
         gateway = await cloud.replica(TOUCH_EVERY_S="0.2")
-        back_to, key = f"{gateway.public}/auth/callback?s=x", cloud.auth.publishable_key
-        ada = await visit("ada", at=gateway)
-        her = await enter(AccountVisitor(ada.email, gateway.public))
-        assert (await her.sign_in()).status_code == 200
-        login = await access_token(cloud.auth.url, key, email=ada.email, back_to=back_to)
-        personal = await her.new_token("app")
-        project.token_lifetime_s = TOKEN_LIVES_S
-        assert (await ada.sign_in()).status_code == 200
-        desk = Desk(ada, (login, personal), await enter(ada.websocket()), cloud, database)
-        await desk.works()
+        desk = await at_work(stack, await visit("ada", at=gateway), gateway, cloud, database)
 
         keys.rotate("ES256")
         await let_in("bob", gateway)
