@@ -1,18 +1,23 @@
 """Does the App of a Machine answer? Asked of its Guard, which is the only thing there that we know."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
-from typing import Final, Protocol
+from http import HTTPStatus
+from typing import Any, Final, Protocol
 
-import httpx
+import aiohttp
+from yarl import URL
 
-from provisioner.connections import client_of
+from provisioner.connections import connections
 from provisioner.instance import Endpoint, MachineId
 
 UNREADABLE: Final = "a guard that cannot be read"
 REASON_MOST: Final = 200
+ANSWER_MOST: Final = 64 * 1024
+"""Bytes, from which on an answer is not looked at: a Machine may send without end."""
 
 
 class Health(StrEnum):
@@ -49,27 +54,22 @@ class Probe(Protocol):
 
 
 class GuardProbe:
-    """Asks `GET /_guard/health`. Keeps no connection: a pooled one to a suspended Machine would hang."""
+    """Asks `/_guard/…`. Keeps no connection: a pooled one to a suspended Machine would hang."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
+    def __init__(self, http: aiohttp.ClientSession) -> None:
+        """`http` stays the caller's to close; a `connections(keep=False)`."""
+        self._http = http
 
     @classmethod
     @asynccontextmanager
     async def open(cls) -> AsyncIterator["GuardProbe"]:
-        """A probe on a client of its own, closed with the block."""
-        async with client_of(httpx.Limits(max_keepalive_connections=0)) as client:
-            yield cls(client)
+        """A probe on connections of its own, closed with the block."""
+        async with connections(keep=False) as http:
+            yield cls(http)
 
     async def health(self, endpoint: Endpoint, machine_id: MachineId, *, timeout: float) -> Health:
-        url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/health")
+        _, told = await self._asked("GET", endpoint, "health", within=timeout)
         try:
-            async with asyncio.timeout(timeout):
-                answer = await self._client.get(url)
-        except (TimeoutError, httpx.TransportError):
-            return Health.SILENT
-        try:
-            told = answer.json()
             if told["machine_id"] != machine_id:
                 return Health.SILENT
             return Health(told["status"])
@@ -77,34 +77,49 @@ class GuardProbe:
             return Health.SILENT  # whoever that is, it is no Guard of ours
 
     async def exchanges(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> int | None:
-        url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/busy")
+        status, told = await self._asked("GET", endpoint, "busy", assertion, within=timeout)
         try:
-            async with asyncio.timeout(timeout):
-                answer = await self._client.get(url, headers={"X-Jarvis-Assertion": assertion})
-            return int(answer.json()["open_streams"]) if answer.status_code == httpx.codes.OK else None
-        except (TimeoutError, httpx.TransportError, ValueError, KeyError, TypeError):
+            return int(told["open_streams"]) if status == HTTPStatus.OK else None
+        except (ValueError, KeyError, TypeError, OverflowError):
             return None
 
     async def busy(self, endpoint: Endpoint, assertion: str, *, timeout: float) -> str | None:
-        url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/busy")
+        status, told = await self._asked("GET", endpoint, "busy", assertion, within=timeout)
         try:
-            async with asyncio.timeout(timeout):
-                answer = await self._client.get(url, headers={"X-Jarvis-Assertion": assertion})
-            told = answer.json()
-            if answer.status_code != httpx.codes.OK:
+            if status != HTTPStatus.OK:
                 return UNREADABLE
             return _plain(told["reason"]) if told["busy"] else None
-        except (TimeoutError, httpx.TransportError, ValueError, KeyError, TypeError):
+        except (KeyError, TypeError):
             return UNREADABLE
 
     async def claim(self, endpoint: Endpoint, token: str, *, timeout: float) -> bool:
-        url = httpx.URL(scheme="http", host=endpoint.host, port=endpoint.port, path="/_guard/claim")
+        status, _ = await self._asked("POST", endpoint, "claim", token, within=timeout)
+        return status == HTTPStatus.OK
+
+    async def _asked(
+        self, method: str, endpoint: Endpoint, what: str, assertion: str | None = None, *, within: float
+    ) -> tuple[int, Any]:
+        """Status and JSON of an answer that came whole within so many seconds; None for JSON that is none.
+
+        (0, None) for everything else that a Machine may do.
+        """
+        url = URL.build(scheme="http", host=endpoint.host, port=endpoint.port, path=f"/_guard/{what}")
+        headers = {} if assertion is None else {"X-Jarvis-Assertion": assertion}
+        status = 0
         try:
-            async with asyncio.timeout(timeout):
-                answer = await self._client.post(url, headers={"X-Jarvis-Assertion": token})
-        except (TimeoutError, httpx.TransportError):
-            return False
-        return answer.status_code == httpx.codes.OK
+            async with (
+                asyncio.timeout(within),
+                self._http.request(method, url, headers=headers, allow_redirects=False) as answer,
+            ):
+                status = answer.status
+                await answer.content.readexactly(ANSWER_MOST)
+        except asyncio.IncompleteReadError as whole:
+            with suppress(ValueError, RecursionError):
+                return status, json.loads(whole.partial)
+            return status, None
+        except (TimeoutError, aiohttp.ClientError):
+            pass
+        return 0, None
 
 
 def _plain(reason: object) -> str:

@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self
 
-import httpx
+import aiohttp
 
 from provisioner.clock import Clock, SystemClock
-from provisioner.connections import client_of
+from provisioner.connections import connections
 from provisioner.errors import NotThere, WrongState
 from provisioner.fly import apps, calls, changing, removing, starting, waiting
 from provisioner.fly.breaker import Condition
@@ -19,7 +19,6 @@ from provisioner.instance import Guest, MachineId
 from provisioner.ports import Cloud, Machine, MachineSpec, MachineState, Volume, VolumeSource
 from provisioner.turns import Turns
 
-_POOL: Final = httpx.Limits(max_connections=64, max_keepalive_connections=4, keepalive_expiry=30)
 _ASLEEP: Final = (MachineState.SUSPENDED, MachineState.SUSPENDING)
 _DOWN: Final = (MachineState.STOPPED, MachineState.STOPPING)
 
@@ -31,7 +30,7 @@ class FlyClient:
     """
 
     def __init__(
-        self, http: httpx.AsyncClient, settings: FlySettings, clock: Clock, turns: Turns | None = None
+        self, http: aiohttp.ClientSession, settings: FlySettings, clock: Clock, turns: Turns | None = None
     ) -> None:
         """`http` stays the caller's to close. `turns` are shared with other replicas; None: there is no other."""
         self._settings, self._clock = settings, clock
@@ -44,7 +43,7 @@ class FlyClient:
         cls, settings: FlySettings, clock: Clock | None = None, turns: Turns | None = None
     ) -> AsyncIterator[Self]:
         """A client with connections of its own, closed at the end."""
-        async with client_of(_POOL) as http:
+        async with connections(keep=True) as http:
             yield cls(http, settings, clock or SystemClock(), turns)
 
     @property

@@ -5,10 +5,11 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import count
 from typing import Final, TypeVar
 
-import httpx
+import aiohttp
 import structlog
 
 from provisioner.clock import Clock
@@ -42,14 +43,23 @@ _SPARE: Final = 5.0  # seconds beyond the longest silence we bear, for answers t
 ANSWERED: Final = "answered"
 _TOLD: Final = (NotThere, WrongState, NameTaken, LeaseHeld)
 """Fly says how something stands: an answer, as good as any other."""
-_NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_NEVER_SENT: Final = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What Fly said, whatever its status. `headers` are found in any spelling."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
 
 
 class Wire:
     """Sends calls over an `http` client that somebody else opens and closes. Concurrent calls are fine."""
 
     def __init__(
-        self, http: httpx.AsyncClient, settings: FlySettings, clock: Clock, turns: Turns | None = None
+        self, http: aiohttp.ClientSession, settings: FlySettings, clock: Clock, turns: Turns | None = None
     ) -> None:
         """`turns` are shared with other replicas; None: there is no other."""
         self._http, self._settings, self._clock, self._turns = http, settings, clock, turns
@@ -170,7 +180,7 @@ class Wire:
 
     async def _once(self, call: Call[T], attempt: int) -> T:
         began = self._clock.monotonic()
-        answer: httpx.Response | None = None
+        answer: Answer | None = None
         failure: str | None = None
         try:
             answer = await self._exchange(call)
@@ -188,39 +198,42 @@ class Wire:
                 action=call.action,
                 app=call.app,
                 id=call.target,
-                status=answer.status_code if answer is not None else None,
+                status=answer.status if answer is not None else None,
                 request_id=answer.headers.get("fly-request-id") if answer is not None else None,
                 took_s=round(self._clock.monotonic() - began, 3),
                 attempt=attempt,
                 failure=failure,
             )
 
-    async def _exchange(self, call: Call[T]) -> httpx.Response:
-        """The answer to one request, whatever its status. Messages name the failure only: httpx quotes headers."""
+    async def _exchange(self, call: Call[T]) -> Answer:
+        """The answer to one request, whatever its status. Messages name the failure only: others quote addresses."""
         settings = self._settings
         usual = settings.ask_timeout if call.method == "GET" else settings.act_timeout
         read_s = call.hold.total_seconds() + (_SPARE if call.hold else usual.total_seconds())
         connect_s = settings.connect_timeout.total_seconds()
         try:
-            async with asyncio.timeout(connect_s + read_s + _SPARE):
-                return await self._http.request(
+            async with (
+                asyncio.timeout(connect_s + read_s + _SPARE),
+                self._http.request(
                     call.method,
                     settings.api_url + call.path,
-                    params=list(call.params),
+                    params=call.params,
                     json=call.body,
                     headers={"Authorization": settings.authorization, "Accept": "application/json"},
-                    timeout=httpx.Timeout(read_s, connect=connect_s, pool=connect_s),
-                    follow_redirects=False,
-                )
+                    timeout=aiohttp.ClientTimeout(connect=connect_s, sock_read=read_s),
+                    allow_redirects=False,
+                ) as answer,
+            ):
+                return Answer(answer.status, answer.headers, await answer.read())
         except _NEVER_SENT as error:
             raise CloudUnreachable(f"{call.action}: {type(error).__name__}") from error
-        except (httpx.RequestError, TimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise CloudSilent(f"{call.action}: {type(error).__name__}") from error
 
-    def _read(self, call: Call[T], answer: httpx.Response) -> T:
+    def _read(self, call: Call[T], answer: Answer) -> T:
         """What a success says. Raises what a refusal means, and CloudBroken for a success nobody can read."""
-        if answer.is_success:
+        if 200 <= answer.status < 300:
             with suppress(ValueError, RecursionError):
                 return call.read(json.loads(answer.content) if answer.content.strip() else None)
         hide = {self._settings.token, *call.hide}
-        raise fault(call.action, answer.status_code, answer.content, answer.headers, hide=hide)
+        raise fault(call.action, answer.status, answer.content, answer.headers, hide=hide)

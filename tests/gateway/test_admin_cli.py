@@ -13,6 +13,7 @@ from provisioner.instance import UserId
 from provisioner.switches import Switch
 from tests.parts.admin import TOKEN, printed, typed
 from tests.parts.back import Back, somebody
+from tests.parts.system import until
 
 
 async def test_a_log_that_holds_is_said_to_hold(back: Back) -> None:
@@ -112,7 +113,6 @@ async def test_of_many_each_is_told_and_one_refusal_is_a_failure(back: Back, whe
         (("queue", "list"), "the queue is empty"),
         (("plan",), "free"),
         (("pool",), "no spares"),
-        (("replicas",), "one"),
         (("switches", "list"), "maintenance"),
         (("signups", "list"), "nobody"),
         (("instances", "list"), "nobody"),
@@ -126,6 +126,14 @@ async def test_every_list_is_shown_and_is_json_on_request(
     told = await typed(*words, "--json", **where)
     assert told.exit_code == 0
     printed(told)
+
+
+async def test_replicas_are_listed_as_soon_as_they_say_that_they_live(where: dict[str, str]) -> None:
+    async def listed() -> bool:
+        return "one" in (await typed("replicas", **where)).output
+
+    await until(listed)
+    assert "one" in (await typed("replicas", "--json", **where)).output
 
 
 async def test_a_switch_and_a_plan_are_set_by_a_word(back: Back, where: dict[str, str]) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 from uuid import uuid4
 
 import asyncpg
-import httpx
 
 from localcloud.database import Database
 from localcloud.fly import LocalFly, local_fly
@@ -31,7 +30,6 @@ from provisioner.store.postgres import PostgresStore
 from provisioner.store.rollouts import RolloutTable
 from provisioner.store.spares import SpareTable
 from tests.parts.local_fly import FlyCaller
-from tests.parts.plain_http import NO_TLS
 from tests.parts.system import SMALL_APP
 
 APP = "jarvis-machines"
@@ -151,17 +149,12 @@ async def _replica(
         pool = await stack.enter_async_context(connect(database.dsn))
         store = PostgresStore(pool, clock, listen_dsn=database.dsn)
         spares = SpareTable(pool, clock)
-        # As `FlyClient.open` and `GuardProbe.open` do, but for the certificates.
-        for_fly = await stack.enter_async_context(httpx.AsyncClient(trust_env=False, verify=NO_TLS))
-        for_guards = await stack.enter_async_context(
-            httpx.AsyncClient(limits=httpx.Limits(max_keepalive_connections=0), trust_env=False, verify=NO_TLS)
-        )
-        cloud = FlyClient(for_fly, FlySettings(token=TOKEN, api_url=fly.url), clock)
+        cloud = await stack.enter_async_context(FlyClient.open(FlySettings(token=TOKEN, api_url=fly.url), clock))
         await cloud.ensure_app(APP, "personal")
         parts = Parts(
             cloud=cloud,
             store=store,
-            probe=GuardProbe(for_guards),
+            probe=await stack.enter_async_context(GuardProbe.open()),
             clock=clock,
             keys=GuardKeys({"k1": b"k" * 32}),
             traffic=traffic,

@@ -2,13 +2,10 @@
 
 import asyncio
 
-import httpx
-from aiohttp import web
+from aiohttp import ClientTimeout, web
 from aiohttp.test_utils import TestServer
 
-from provisioner.connections import EACH, POOLS, client_of
-
-KEPT = httpx.Limits(max_connections=64, max_keepalive_connections=4, keepalive_expiry=30)
+from provisioner.connections import MOST, connections
 
 
 class Desk:
@@ -40,27 +37,39 @@ class Desk:
 async def test_one_after_the_other_uses_one_connection() -> None:
     desk = Desk()
     desk.open.set()
-    async with desk.server() as server, client_of(KEPT) as http:
+    async with desk.server() as server, connections(keep=True) as http:
         for n in range(5):
-            assert (await http.get(str(server.make_url("/")), params={"n": n})).text == str(n)
+            async with http.get(server.make_url("/"), params={"n": n}) as answer:
+                assert await answer.text() == str(n)
     assert len(set(desk.callers)) == 1
 
 
+async def test_where_none_is_kept_each_has_its_own() -> None:
+    desk = Desk()
+    desk.open.set()
+    async with desk.server() as server, connections(keep=False) as http:
+        for n in range(5):
+            async with http.get(server.make_url("/"), params={"n": n}) as answer:
+                assert await answer.text() == str(n)
+    assert len(set(desk.callers)) == 5
+
+
 async def test_a_crowd_is_under_way_at_once_and_everybody_gets_their_own_answer() -> None:
-    """Also more than all pools take before they are shared; and those who gave up leave their places."""
-    desk, crowd = Desk(), POOLS * EACH + 20
-    desk.wanted = crowd
-    async with desk.server() as server, client_of(KEPT) as http:
+    """Also those who come when there is no connection left; and those who gave up leave their places."""
+    desk, more = Desk(), 20
+    desk.wanted = MOST
+    async with desk.server() as server, connections(keep=True) as http:
 
         async def ask(n: int) -> str:
-            return (await http.get(str(server.make_url("/")), params={"n": n}, timeout=60)).text
+            async with http.get(server.make_url("/"), params={"n": n}, timeout=ClientTimeout(60)) as answer:
+                return await answer.text()
 
-        calls = [asyncio.ensure_future(ask(n)) for n in range(crowd)]
+        calls = [asyncio.ensure_future(ask(n)) for n in range(MOST + more)]
         async with asyncio.timeout(60):
             await desk.full.wait()
         for call in calls[::2]:
             call.cancel()
         await asyncio.wait(calls[::2])
         desk.open.set()
-        assert await asyncio.gather(*calls[1::2]) == [str(n) for n in range(1, crowd, 2)]
-        assert await ask(crowd) == str(crowd)
+        assert await asyncio.gather(*calls[1::2]) == [str(n) for n in range(1, MOST + more, 2)]
+        assert await ask(MOST) == str(MOST)

@@ -4,10 +4,10 @@ import asyncio
 import socket
 from datetime import timedelta
 
-import httpx
 import pytest
 import structlog
 
+from provisioner.connections import connections
 from provisioner.errors import (
     CloudBroken,
     CloudSilent,
@@ -20,7 +20,6 @@ from provisioner.fly.machine import machine_of
 from provisioner.fly.settings import FlySettings
 from provisioner.instance import MachineId
 from provisioner.ports import MachineState
-from tests.parts.plain_http import NO_TLS
 from tests.parts.scripted_fly import (
     ID,
     MANY,
@@ -164,5 +163,5 @@ async def test_can_be_cancelled(fly, client):
 
 async def test_goes_over_a_connection_somebody_else_opened(fly, clock):
     fly.on("GET", MANY, Says(body=[]))
-    async with httpx.AsyncClient(verify=NO_TLS) as http:
+    async with connections(keep=True) as http:
         assert await FlyClient(http, FlySettings(token=TOKEN, api_url=fly.url), clock).machines("jarvis", {}) == []
