@@ -75,7 +75,7 @@ class BringUp:
                 region = self._untried(instance)[0]
                 self._tried.add(region)
                 return await self._making.start_over(instance, region)
-            case Relief.ANOTHER_HOST if instance.state is State.PROVISIONING:
+            case Relief.START_OVER:
                 return await self._making.start_over(instance, instance.region)
             case Relief.ANOTHER_HOST:
                 return await self._making.another_host(instance, lost=False)

@@ -29,9 +29,15 @@ class Making:
         return await self._parts.store.record(self._lease, flycast_ip=address)
 
     async def volume(self, instance: Instance) -> Instance:
-        # A replica may have died, or an answer been lost, between the volume and its note in our row.
+        """The volume of one that never was ready."""
+        # A replica may have died, or an answer been lost, between the volume and its note in our row; or, where the
+        # region was given up, between the row and the end of the volume there.
         found = [volume for volume in await self._volumes(instance) if volume.attached_machine_id is None]
-        volume = found[0] if found else await self._new_volume(instance)
+        here = next((volume for volume in found if volume.region == instance.region), None)
+        for left in found:
+            if left.region != instance.region:
+                await self._parts.cloud.delete_volume(instance.app_name, left.id)
+        volume = here or await self._new_volume(instance)
         return await self._parts.store.record(
             self._lease, volume_id=volume.id, region=volume.region, volume_gb=volume.size_gb or None
         )
@@ -97,12 +103,17 @@ class Making:
         return await self._parts.store.exchange_volume(self._lease, volume_id=new.id, region=new.region, reason=reason)
 
     async def start_over(self, instance: Instance, region: str) -> Instance:
-        """Of one that never was ready: no Machine, no volume, and `region` for the next ones."""
+        """Of one that never was ready: no Machine, no volume, and `region` for the next ones.
+
+        The row lets go of the volume before it ends, so that no death in between leaves a row that names what is gone.
+        """
         if instance.machine_id is not None:
             instance = await self.end_machine(instance)
-        for volume in await self._volumes(instance):
+        volumes = await self._volumes(instance)
+        instance = await self._parts.store.drop_volume(self._lease, region=region)
+        for volume in volumes:
             await self._parts.cloud.delete_volume(instance.app_name, volume.id)
-        return await self._parts.store.drop_volume(self._lease, region=region)
+        return instance
 
     async def _new_volume(self, instance: Instance, source: VolumeSource | None = None, *, least_gb: int = 0) -> Volume:
         plan = self._parts.plans.of(instance.user_id)

@@ -4,7 +4,17 @@ from enum import StrEnum
 from typing import Final
 
 from provisioner.backoff import backoff
-from provisioner.errors import CloudError, CloudResting, NameTaken, NoCapacity, NotAllowed, RateLimited, Refused, Scope
+from provisioner.errors import (
+    CloudError,
+    CloudResting,
+    NameTaken,
+    NoCapacity,
+    NotAllowed,
+    NotThere,
+    RateLimited,
+    Refused,
+    Scope,
+)
 
 ATTEMPTS: Final = 5
 """Tries inside one bring-up, for what a moment may heal; after that the queue takes over."""
@@ -23,6 +33,8 @@ class Relief(StrEnum):
     """The host has no room for the Machine, and it is bound to it by its disk: the disk has to move."""
     ANOTHER_REGION = "another_region"
     """Nothing exists yet, so nothing binds it to a region that is full."""
+    START_OVER = "start_over"
+    """Nothing exists yet that anybody used: whatever was made goes, and is made anew."""
     GIVE_UP = "give_up"
 
 
@@ -33,15 +45,18 @@ def relief(fault: CloudError, attempt: int, *, provisioning: bool, regions_left:
     """
     if isinstance(fault, HOPELESS):
         return Relief.GIVE_UP
+    if isinstance(fault, NotThere) and provisioning and 1 < attempt < ATTEMPTS:
+        return Relief.START_OVER  # somebody took away what was made so far
+    away = Relief.START_OVER if provisioning else Relief.ANOTHER_HOST
     if isinstance(fault, NoCapacity):
         match fault.scope:
             case Scope.REGION | Scope.ORGANISATION:
                 # Fly's quota is per region too: its own refusal says "please consider other regions".
                 return Relief.ANOTHER_REGION if provisioning and regions_left else Relief.GIVE_UP
             case Scope.VOLUME_HOST if attempt < ATTEMPTS:
-                return Relief.ANOTHER_HOST
+                return away
             case Scope.HOST if HOST_TRIES <= attempt < ATTEMPTS:
-                return Relief.ANOTHER_HOST
+                return away
             case _:
                 pass
     return Relief.AGAIN if attempt < ATTEMPTS else Relief.GIVE_UP

@@ -10,6 +10,7 @@ from itertools import count
 from typing import Any, cast
 from uuid import UUID
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -225,3 +226,18 @@ Lives.TestCase.settings = settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestLives = Lives.TestCase
+
+
+@pytest.mark.parametrize("isolation", list(Isolation))
+@pytest.mark.parametrize("fault", [name for name in FAULTS if name.startswith("full")])
+@pytest.mark.parametrize("action", ["create_volume", "create_machine"])
+def test_a_death_anywhere_on_the_way_out_of_trouble(action: str, fault: str, isolation: Isolation) -> None:
+    """Chance seldom meets these: the way out of a full region is short, and a replica must die on that very step."""
+    for dies in range(1, 26):
+        lives = Lives()
+        lives.begin(isolation)
+        lives.fly_will_fail(action, fault, "before", 1)
+        lives.visit(dies, after=True, doubt=False)
+        lives.there_is_one_machine_at_most()
+        lives.the_record_names_whatever_is_at_fly()
+        lives.teardown()

@@ -108,3 +108,18 @@ async def test_when_every_region_is_full_the_user_waits_in_the_queue(back: Back)
         await back.ready(somebody())
     assert back.fly.calls.counts["create_volume"] == 3
     assert await back.cloud.volumes(APP) == []
+
+
+async def test_a_disk_that_vanishes_before_anybody_used_it_is_made_anew(back: Back) -> None:
+    ada = somebody()
+    back.fly.faults.add({"match": {"action": "create_machine"}, "times": 5, "fault": {"kind": "status", "status": 400}})
+    with pytest.raises(ProvisioningFailed):
+        await back.ready(ada)
+    before = await back.store.find(ada.user_id)
+    assert before is not None
+    assert before.volume_id is not None
+    await back.cloud.delete_volume(APP, before.volume_id)
+    until = back.parts.clock.monotonic() + 60
+    after = await back.lifecycle.ensure_ready(ada, deadline=until, force=True)
+    assert after.state is State.ACTIVE
+    assert [volume.id for volume in await back.cloud.volumes(APP)] == [after.volume_id]

@@ -66,6 +66,21 @@ def test_a_disk_on_a_full_host_has_to_move() -> None:
     assert after(full(Scope.VOLUME_HOST)) is Relief.ANOTHER_HOST
 
 
+def test_an_empty_disk_on_a_full_host_does_not_move_but_is_made_anew() -> None:
+    assert after(full(Scope.VOLUME_HOST), provisioning=True) is Relief.START_OVER
+    assert after(full(Scope.HOST), 3, provisioning=True) is Relief.START_OVER
+
+
+def test_what_vanished_while_it_was_made_is_made_anew_and_what_holds_data_is_not() -> None:
+    gone = NotThere("volume not found")
+    assert [after(gone, n, provisioning=True) for n in (1, 2, ATTEMPTS)] == [
+        Relief.AGAIN,
+        Relief.START_OVER,
+        Relief.GIVE_UP,
+    ]
+    assert after(gone, 2) is Relief.AGAIN
+
+
 @pytest.mark.parametrize("scope", [Scope.REGION, Scope.ORGANISATION])
 def test_another_region_is_for_those_who_have_nothing_yet(scope: Scope) -> None:
     """Data stay where their owner's disk is; a new user may begin elsewhere, as long as there is an elsewhere."""
