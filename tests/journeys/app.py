@@ -4,28 +4,19 @@
 /sw.js, /deep/sw.js   a service worker that answers every request it gets to see, asking for the whole origin
 """
 
-import asyncio
-import os
-
-from aiohttp import web
-
 from tests.parts import echo_app
+from tests.parts.stdlib_web import Exchange
 
 
-async def plant(request: web.Request) -> web.Response:
-    response = web.Response(text="planted")
-    for cookie in request.query.getall("cookie"):
-        response.headers.add("Set-Cookie", cookie)
-    return response
+async def plant(exchange: Exchange) -> None:
+    await exchange.say("planted", *(("Set-Cookie", cookie) for cookie in exchange.all_asked("cookie")))
 
 
-async def hostile(_: web.Request) -> web.Response:
-    return web.Response(
-        text="<!doctype html><link rel=icon href=data:,><title>hostile</title>", content_type="text/html"
-    )
+async def hostile(exchange: Exchange) -> None:
+    await exchange.say("<!doctype html><link rel=icon href=data:,><title>hostile</title>", kind="text/html")
 
 
-async def worker(_: web.Request) -> web.Response:
+async def worker(exchange: Exchange) -> None:
     script = """
       self.addEventListener("install", () => self.skipWaiting());
       self.addEventListener("activate", (event) => event.waitUntil(self.clients.claim()));
@@ -33,8 +24,7 @@ async def worker(_: web.Request) -> web.Response:
         if (event.request.url.includes("/env") || event.request.url.includes("/auth/"))
           event.respondWith(new Response("<title>owned</title>owned", {headers: {"Content-Type": "text/html"}}));
       });"""
-    headers = {"Service-Worker-Allowed": "/"}
-    return web.Response(text=script, content_type="text/javascript", headers=headers)
+    await exchange.say(script, ("Service-Worker-Allowed", "/"), kind="text/javascript")
 
 
 echo_app.routes.get("/plant")(plant)
@@ -43,4 +33,4 @@ echo_app.routes.get("/sw.js")(worker)
 echo_app.routes.get("/deep/sw.js")(worker)
 
 if __name__ == "__main__":
-    asyncio.run(echo_app.serve("127.0.0.1", int(os.environ["PORT"])))
+    echo_app.main()
