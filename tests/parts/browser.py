@@ -1,7 +1,9 @@
 """A real Chromium for tests, and a record of what it complained about.
 
-The process lives as long as the test session; each test gets its own connection to it, so it works whatever event loop
-the test runs in, and its own contexts, so that no cookie survives into the next test.
+The process lives as long as the test session. A connection to it belongs to one event loop and costs a start of
+Playwright's driver, nearly a second of a core: a file of many tests takes one for all of them (`one_connection`, with
+`one_browser` as its `browser`), whoever runs on a loop of their own takes `browser`. Either way each test has its own
+contexts, so that no cookie survives into the next test.
 """
 
 import os
@@ -18,7 +20,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright
+import pytest_asyncio
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright, expect
 
 FLAGS = (
     "--headless",
@@ -44,6 +47,8 @@ MISSING = """No Chromium found for the browser tests. One of these gives you one
   anywhere         .venv/bin/playwright install chromium, then CHROMIUM=<the path it printed>
 or set CHROMIUM to the executable you have."""
 STARTS_WITHIN_S = 30.0
+
+expect.set_options(timeout=30_000)  # milliseconds; Playwright's own five seconds are few on a busy machine
 
 
 def find_chromium() -> str:
@@ -95,6 +100,20 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
         yield browser
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def one_connection(chromium: str) -> AsyncIterator[Browser]:
+    """What `one_browser` stands on: the connection of a whole file."""
+    async with connection(chromium) as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(name="browser", loop_scope="module")
+async def one_browser(one_connection: Browser) -> AsyncIterator[Browser]:
+    """As `browser`, for tests that share one event loop within their file."""
+    yield one_connection
+    await _close_contexts(one_connection)
+
+
 @asynccontextmanager
 async def connection(chromium: str) -> AsyncIterator[Browser]:
     """A connection for the event loop that this is entered in. Its contexts end with it."""
@@ -103,9 +122,13 @@ async def connection(chromium: str) -> AsyncIterator[Browser]:
         try:
             yield connected
         finally:
-            for context in connected.contexts[1:]:  # the first is the browser's own and cannot be closed
-                await context.close()
+            await _close_contexts(connected)
             await connected.close()
+
+
+async def _close_contexts(browser: Browser) -> None:
+    for context in browser.contexts[1:]:  # the first is the browser's own and cannot be closed
+        await context.close()
 
 
 @dataclass

@@ -7,22 +7,16 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from tests.gateway.dashboard.stage import Stage, staged
-from tests.parts.browser import PageLog, chromium, connection
+from tests.parts.browser import PageLog, chromium, one_browser, one_connection
 from tests.parts.postgres import Server
 
-__all__ = ["chromium"]
+__all__ = ["chromium", "one_browser", "one_connection"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def night(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     async with postgres.fresh() as database, staged(database, tmp_path_factory.mktemp("night")) as stage:
         yield stage
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser(chromium: str) -> AsyncIterator[Browser]:
-    async with connection(chromium) as browser:
-        yield browser
 
 
 @pytest_asyncio.fixture(loop_scope="module")

@@ -16,6 +16,8 @@ from provisioner.instance import State
 
 USUAL = {"reserve": 0.2, "resume": 0.6, "boot": 1.4, "network": 0.3, "app": 0.9, "open": 0.1}
 SINCE = datetime(2026, 1, 1, 12, tzinfo=UTC)
+PAGES = Pages(plans=PLANS)
+"""For every Stage: to compile the templates takes longer than to show most pages."""
 
 
 def view(
@@ -64,7 +66,7 @@ class Stage:
     """The gateway as the pages see it. `show` tells every open page at once, as long as streams are not cut."""
 
     def __init__(self) -> None:
-        self.pages = Pages(plans=PLANS)
+        self.pages = PAGES
         self.view = view("reserve")
         self.url = ""
         self.served: list[str] = []

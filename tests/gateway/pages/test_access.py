@@ -10,6 +10,8 @@ from tests.gateway.pages import pictures
 from tests.gateway.pages.stage import Stage
 from tests.parts.browser import PageLog
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 SCENES = (
     "landing",
     "landing-error",

@@ -4,12 +4,15 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from playwright.async_api import Browser, Page, expect
 
 from gateway.pages.view import InstanceView
 from provisioner.instance import State
 from tests.gateway.pages.stage import SINCE, Stage, ready, view
 from tests.parts.browser import PageLog
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DEEP = "/notes/7?tab=a%20b#end"
 

@@ -8,20 +8,19 @@ import re
 
 import pytest
 
-from gateway.pages.plans import PLANS
 from gateway.pages.render import Page, Pages, PlanCard, memory, seconds
 from gateway.pages.view import STEP_NAMES, InstanceView
 from gateway.pages.words import STEP_WORDS
 from provisioner.instance import State
 from tests.gateway.pages import account_scenes
-from tests.gateway.pages.stage import ready, view
+from tests.gateway.pages.stage import PAGES, ready, view
 
 EVIL = "</script><script>alert(1)</script><!--'\"&"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def pages() -> Pages:
-    return Pages(plans=PLANS)
+    return PAGES
 
 
 @pytest.fixture(params=["landing", "privacy", "loading", "waiting", "in_line", "failure"])
@@ -56,7 +55,7 @@ def test_a_page_fits_into_15_kb(page: Page) -> None:
     assert len(gzip.compress(page.body)) <= 15_000
 
 
-@pytest.mark.parametrize("name", sorted(account_scenes.scenes(Pages(plans=PLANS))))
+@pytest.mark.parametrize("name", sorted(account_scenes.scenes(PAGES)))
 def test_an_account_page_fits_too_and_runs_no_script(pages: Pages, name: str) -> None:
     page = account_scenes.scenes(pages)[name]
     assert len(gzip.compress(page.body)) <= 15_000
