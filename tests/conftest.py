@@ -35,6 +35,6 @@ async def postgres() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def database(postgres: Server) -> AsyncIterator[Database]:
-    """A fresh, migrated database: `.dsn` as the product's plain role, `.admin_dsn` as superuser."""
-    async with postgres.fresh() as fresh:
-        yield fresh
+    """A clean, migrated database: `.dsn` as the product's plain role, `.admin_dsn` as superuser."""
+    async with postgres.clean() as clean:
+        yield clean

@@ -17,6 +17,7 @@ import asyncpg
 
 from localcloud.database import Database, embedded_postgres
 from provisioner.store.migrate import migrate
+from tests.parts.used_database import Untouched, look, wipe
 
 _numbers = count(1)
 
@@ -26,19 +27,55 @@ class Server:
     """A running Postgres. Its database `postgres` is migrated, `bare` only bootstrapped: the moulds of all others."""
 
     home: Database = field(repr=False)
+    _used: list[tuple[str, Untouched]] = field(default_factory=list, repr=False)
+    """Databases that are as new, by name."""
+
+    @asynccontextmanager
+    async def clean(self) -> AsyncIterator[Database]:
+        """As `fresh` gives one, but another test may have had it before: nothing of that is left."""
+        if self._used:
+            name, untouched = self._used.pop()
+        else:
+            name = await self._make("postgres")
+            admin = await asyncpg.connect(_at(self.home, name).admin_dsn)
+            untouched = await look(admin)
+            await admin.close()
+        again = None
+        try:
+            yield _at(self.home, name)
+            admin = await asyncpg.connect(_at(self.home, name).admin_dsn)
+            try:
+                again = await wipe(admin, untouched)
+            finally:
+                await admin.close()
+        finally:
+            if again is None:
+                await self._drop(name)
+            else:
+                self._used.append((name, again))
 
     @asynccontextmanager
     async def fresh(self, *, mould: str = "postgres") -> AsyncIterator[Database]:
         """A database of its own, owned by `postgres` as a hosted one is; dropped afterwards, whoever still looks."""
+        name = await self._make(mould)
+        try:
+            yield _at(self.home, name)
+        finally:
+            await self._drop(name)
+
+    async def _make(self, mould: str) -> str:
         name = f"test_{next(_numbers)}"
+        # Copying files is quicker here than the default, which writes every page to the log.
+        await self._order(f"create database {name} template {mould} owner postgres strategy file_copy")
+        return name
+
+    async def _drop(self, name: str) -> None:
+        await self._order(f"drop database {name} with (force)")
+
+    async def _order(self, statement: str) -> None:
         admin = await asyncpg.connect(_at(self.home, "template1").admin_dsn)
         try:
-            # Copying files is quicker here than the default, which writes every page to the log.
-            await admin.execute(f"create database {name} template {mould} owner postgres strategy file_copy")
-            try:
-                yield _at(self.home, name)
-            finally:
-                await admin.execute(f"drop database {name} with (force)")
+            await admin.execute(statement)
         finally:
             await admin.close()
 
