@@ -162,7 +162,7 @@ class BringUp:
         """Knock for about a second; then it is time to look at the Machine again."""
         self._progress.reach("network")
 
-        async def heard(health: Health) -> bool:
+        async def heard(health: Health | None) -> bool:
             if health is Health.SILENT:
                 if self._silent_since is None:
                     self._silent_since = self._parts.clock.monotonic()
@@ -170,7 +170,7 @@ class BringUp:
             self._silent_since = None
             if health is Health.UNCLAIMED:  # a spare whose claim was lost, or whose volume was replaced
                 await personalise(self._parts, instance, where)
-            elif health is not Health.READY:  # the Guard restarts a failed App with back-off
+            elif health in (Health.STARTING, Health.FAILED):  # the Guard restarts a failed App with back-off
                 self._progress.reach("app")
             return health is Health.READY
 

@@ -75,10 +75,10 @@ async def _dead_because(parts: Parts, instance: Instance, progress: Progress) ->
         return f"it does not start: {fault}"
     progress.reach("network")
 
-    async def heard(health: Health) -> bool:
+    async def heard(health: Health | None) -> bool:
         if health is Health.UNCLAIMED:
             return await personalise(parts, instance, where)
-        return health is not Health.SILENT  # theirs already: an answer was lost, or a replica died after it
+        return health not in (Health.SILENT, None)  # theirs already: an answer was lost, or a replica died after it
 
     if await knock(parts, instance.app_name, _started(instance), where, within=parts.pool.claim_within, heard=heard):
         progress.reach("app")

@@ -14,6 +14,8 @@ from provisioner.tasks import Tasks
 FIRST_PAUSE_S: Final = 0.01
 LONGEST_PAUSE_S: Final = 0.1
 ONE_KNOCK_S: Final = 0.5
+LATE_S: Final = 0.05
+"""Beyond ONE_KNOCK_S: who hears of a silence only then may have missed an answer, having too much else to do."""
 UP: Final = (MachineState.STARTED, MachineState.FAILED)
 
 
@@ -24,9 +26,11 @@ async def knock(
     where: str,
     *,
     within: timedelta,
-    heard: Callable[[Health], Awaitable[bool]],
+    heard: Callable[[Health | None], Awaitable[bool]],
 ) -> bool:
     """Does what `machine` says at `where` satisfy `heard` within `within`? It is told what each knock brought.
+
+    None is a silence that says nothing about the Machine: this gateway was too busy to hear an answer in time.
 
     Knocks 10→100 ms apart. Fly is asked beside it when the Machine is up: then a knock that may be lost, as packets to
     a suspended Machine are, is not waited for, and the next ones follow each other closely again. What goes wrong with
@@ -37,11 +41,13 @@ async def knock(
     async with Tasks() as tasks:
         up = tasks.begin(_is_up(parts, app, machine), name=f"up:{machine.id}")
         while clock.monotonic() < until:
-            awaited = not up.done()
+            awaited, knocked = not up.done(), clock.monotonic()
             asked = tasks.begin(parts.probe.health(endpoint, machine.id, timeout=ONE_KNOCK_S), name="knock")
             await asyncio.wait({asked, up} if awaited else {asked}, return_when=asyncio.FIRST_COMPLETED)
             if asked.done():
-                if await heard(asked.result()):
+                told = asked.result()
+                late = clock.monotonic() - knocked > ONE_KNOCK_S + LATE_S
+                if await heard(None if told is Health.SILENT and late else told):
                     return True
                 pausing = tasks.begin(clock.sleep(pause), name="pause")
                 await asyncio.wait({pausing, up} if awaited else {pausing}, return_when=asyncio.FIRST_COMPLETED)

@@ -7,6 +7,8 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from provisioner.errors import CloudBroken
 from provisioner.instance import Endpoint, MachineId
 from provisioner.knocking import knock
@@ -37,11 +39,15 @@ class Street:
     clock: ManualClock = field(default_factory=ManualClock)
     up: asyncio.Event = field(default_factory=asyncio.Event)
     deaf: bool = False
+    takes: float = 0.0
+    """Seconds until a knock has brought what it brings."""
     knocks: list[float] = field(default_factory=list)
-    heard: list[Health] = field(default_factory=list)
+    heard: list[Health | None] = field(default_factory=list)
 
     async def health(self, endpoint: Endpoint, machine_id: MachineId, *, timeout: float) -> Health:
         self.knocks.append(round(self.clock.monotonic(), 3))
+        if self.takes:
+            await self.clock.sleep(self.takes)
         self.says, said = self.says[1:], self.says[0] if self.says else Health.SILENT
         if said is None:
             await asyncio.Event().wait()
@@ -67,7 +73,7 @@ class Street:
         await turns()
         return knocking
 
-    async def listen(self, health: Health) -> bool:
+    async def listen(self, health: Health | None) -> bool:
         self.heard.append(health)
         return health is Health.READY
 
@@ -125,3 +131,20 @@ async def test_after_a_while_it_is_time_to_look_again() -> None:
     await street.clock.advance(seconds=1.2)
     assert not await knocking
     assert len(street.knocks) > 10
+
+
+@pytest.mark.parametrize(("takes", "heard"), [(0.5, Health.SILENT), (0.54, Health.SILENT), (0.6, None)])
+async def test_silence_that_is_heard_late_says_nothing_about_the_machine(takes: float, heard: Health | None) -> None:
+    """A gateway with too much to do misses answers; no Machine must be restarted for that."""
+    street = Street([Health.SILENT], takes=takes)
+    knocking = await street.begin()
+    await street.clock.advance(seconds=2)
+    assert not await knocking
+    assert street.heard[0] is heard
+
+
+async def test_an_answer_that_comes_late_is_an_answer() -> None:
+    street = Street([Health.READY], takes=0.9)
+    knocking = await street.begin()
+    await street.clock.advance(seconds=2)
+    assert await knocking
