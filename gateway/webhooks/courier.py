@@ -30,6 +30,9 @@ CLAIMED_FOR: Final = timedelta(seconds=60)
 KEPT: Final = timedelta(days=30)
 LOOK_EVERY_S: Final = 5.0
 """How often we look for what is due, when no news come."""
+TOGETHER_S: Final = 0.5
+"""At least, between two looks: a crowd that wakes writes many rows in a moment, and one look finds them all."""
+FORGET_EVERY_S: Final = 3600.0
 
 Status = Literal["waiting", "delivered", "dead"]
 
@@ -75,22 +78,26 @@ class Courier:
         self._show, self._private = show, private
 
     async def run(self) -> None:
+        forgets_at = self._clock.monotonic()
         async with self._session() as http:
             while True:
-                grown = self._news.grown()
+                grown, began = self._news.grown(), self._clock.monotonic()
                 try:
+                    if began >= forgets_at:
+                        await self._book.forget(before=self._clock.now() - KEPT)
+                        forgets_at = began + FORGET_EVERY_S
                     busy = await self.round(http)
                 except Exception as fault:
                     log.warning("webhooks_stumbled", error=repr(fault))
                     busy = False
                 if not busy:
                     await self._news.wait(grown, within_s=LOOK_EVERY_S)
+                    await self._clock.sleep(max(0.0, began + TOGETHER_S - self._clock.monotonic()))
 
     async def round(self, http: ClientSession) -> bool:
         """Everything once; True if there may be more."""
         now = self._clock.now()
         looked = await self._book.fan_out(now=now)
-        await self._book.forget(before=now - KEPT)
         parcels = await self._book.claim(now=now, until=now + CLAIMED_FOR, most=AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for parcel in parcels:

@@ -7,7 +7,7 @@ import re
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID
@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from gateway.admin.feed import Feed
 from gateway.admin.room import entry_json
 from gateway.webhooks.book import Webhook, WebhookBook
-from gateway.webhooks.courier import TRIES_MOST, Courier, Tried, verdict
+from gateway.webhooks.courier import KEPT, TOGETHER_S, TRIES_MOST, Courier, Tried, verdict
 from gateway.webhooks.signing import signed
 from localcloud.database import Database
 from provisioner.store.changes import listen
@@ -245,8 +245,10 @@ async def test_what_is_over_is_forgotten_after_a_month(office: Office, receiver:
     await office.add(receiver.url)
     await office.store.append_audit("queue", "fail", None)
     await office.rounds()
+    await office.book.forget(before=office.clock.now() - KEPT)
+    assert await office.row() is not None
     await office.clock.advance(days=31)
-    await office.rounds()
+    await office.book.forget(before=office.clock.now() - KEPT)
     assert await office.row() is None
 
 
@@ -256,3 +258,44 @@ def test_a_verdict_gives_up_only_for_good_reason(answered: int | None, tries: in
     good = answered is not None and 200 <= answered < 300
     assert (said == "delivered") is good
     assert (said == "dead") is (not good and (answered == 410 or tries == TRIES_MOST))
+
+
+class Counted:
+    """A book without webhooks that counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.looks = self.forgotten = 0
+
+    async def fan_out(self, *, now: datetime) -> int:
+        self.looks += 1
+        return 0
+
+    async def claim(self, *, now: datetime, until: datetime, most: int) -> list[Any]:
+        return []
+
+    async def forget(self, *, before: datetime) -> None:
+        self.forgotten += 1
+
+
+class Restless:
+    """A log that grows and grows."""
+
+    def grown(self) -> asyncio.Event:
+        return asyncio.Event()
+
+    async def wait(self, grown: asyncio.Event, *, within_s: float) -> bool:
+        return True
+
+
+async def test_what_is_written_in_one_moment_costs_one_look() -> None:
+    book, clock = Counted(), ManualClock()
+    courier = Courier(book, Restless(), clock, show=entry_json, private=False)  # type: ignore[arg-type]
+    running = asyncio.ensure_future(courier.run())
+    seen = []
+    for _ in range(3):
+        for _ in range(50):
+            await asyncio.sleep(0)
+        seen.append((book.looks, book.forgotten))
+        await clock.advance(seconds=TOGETHER_S)
+    running.cancel()
+    assert seen == [(1, 1), (2, 1), (3, 1)]
