@@ -18,7 +18,8 @@ from provisioner.fly.settings import FlySettings
 from provisioner.guard_keys import GuardKeys
 from provisioner.images import Images
 from provisioner.instance import Isolation
-from provisioner.lifecycle import Lifecycle, Outcome
+from provisioner.job import Outcome
+from provisioner.lifecycle import Lifecycle
 from provisioner.offer import BadOffer, Offer, read_offer, shipped
 from provisioner.parts import LifecycleSettings, Parts, Traffic
 from provisioner.plan import Patience

@@ -145,7 +145,7 @@ class Gate:
             made = found is not None and found.state not in (State.PROVISIONING, State.FAILED)
             within = self._settings.hold_navigation_s if made else self._settings.hold_first_visit_s
         with self._places.take(visitor.user_id, body_bytes=body_bytes):
-            progress = self._lifecycle.begin(visitor, doubt=doubt).progress
+            progress = self._lifecycle.begin(visitor, doubt=doubt, seen=found).progress
             instance = await self._lifecycle.ensure_ready(visitor, deadline=began + within, doubt=doubt)
         self._directory.learn(instance)
         return instance, server_timing(progress)

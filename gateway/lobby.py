@@ -14,7 +14,8 @@ from gateway.pages.render import Pages
 from gateway.pages.view import InstanceView, StepState, StepView, remaining
 from provisioner.clock import Clock, before
 from provisioner.instance import Instance, State, UserId
-from provisioner.lifecycle import Job, Lifecycle, Visitor
+from provisioner.job import Job
+from provisioner.lifecycle import Lifecycle, Visitor
 from provisioner.ports import Store, Usual, Waiting
 from provisioner.progress import PROVISION, Progress
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from provisioner.lifecycle import Outcome
+from provisioner.job import Outcome
 
 WAKE_BUCKETS: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120)  # seconds
 

@@ -47,6 +47,7 @@ class Arrival:
         self._lease = lease
         self._progress = progress
         self._actor = actor
+        self._arrived: Instance | None = None
 
     async def arrive(self, *, doubt: bool, force: bool) -> Instance:
         """The Instance, ACTIVE. `doubt` and `force` as in `Lifecycle.begin`.
@@ -87,9 +88,15 @@ class Arrival:
             instance = await work.run(instance, asleep=asleep)
         except (CloudError, NotReady) as fault:
             raise await self._give_up(fault) from fault
-        await self._tell_rollout(instance)
-        await store.journal(instance.id, path=self._progress.path, steps=self._progress.took())
+        self._arrived = instance
         return instance
+
+    async def write_down(self) -> None:
+        """How it came up, for rollouts and for what users are told to expect. Nobody has to wait for that."""
+        if self._arrived is not None:
+            await self._tell_rollout(self._arrived)
+            took = self._progress.took()
+            await self._parts.store.journal(self._arrived.id, path=self._progress.path, steps=took)
 
     async def _past_its_deadline(self, instance: Instance) -> Instance:
         """Where the way to ready begins anew, for one whose replicas died again and again."""

@@ -16,6 +16,7 @@ from provisioner.claim import claim
 from provisioner.clock import before
 from provisioner.errors import BeingDeleted, Moved, ProvisionerError, WakeExpired
 from provisioner.instance import Event, Instance, Isolation, State, UserId
+from provisioner.job import Job, Outcome
 from provisioner.operators import is_operator
 from provisioner.parts import Parts
 from provisioner.progress import PROVISION, Progress
@@ -39,27 +40,8 @@ class Visitor:
     email: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a bring-up ended. `path` as in Progress; `error` is the name of its class, None for success."""
-
-    path: str
-    took_s: float
-    error: str | None
-
-
 def _whatever(_: Instance) -> bool:
     return True
-
-
-class Job:
-    """One bring-up under way on this replica, and what may be watched of it."""
-
-    def __init__(self, progress: Progress) -> None:
-        self.progress = progress
-        self.outcome: asyncio.Future[Instance] = asyncio.get_running_loop().create_future()
-        # Nobody may be left waiting when it fails; that alone is no reason for a warning of the event loop.
-        self.outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 class Lifecycle:
@@ -87,17 +69,28 @@ class Lifecycle:
         """The bring-up that runs here for this user, if one does."""
         return self._jobs.get(user_id)
 
-    def begin(self, visitor: Visitor, *, actor: str = "visit", doubt: bool = False, force: bool = False) -> Job:
+    def begin(
+        self,
+        visitor: Visitor,
+        *,
+        actor: str = "visit",
+        doubt: bool = False,
+        force: bool = False,
+        seen: Instance | None = None,
+    ) -> Job:
         """The bring-up of this user's Instance, begun now or joined.
 
         `doubt` says that the Instance was recorded as ready but did not answer: look at the Machine itself.
-        `force` does not wait for the queue's next attempt.
+        `force` does not wait for the queue's next attempt. `seen`: the row as it was read a moment ago.
         """
-        job = self._jobs.get(visitor.user_id)
-        if job is None:
-            job = self._jobs[visitor.user_id] = Job(Progress("provision", PROVISION, self._parts.clock))
-            work = self._run(visitor, job, actor, doubt=doubt, force=force)
-            self._work.begin(work, name=f"bring-up:{visitor.user_id}")
+        before = self._jobs.get(visitor.user_id)
+        if before is not None and not before.outcome.done():
+            return before
+        job = self._jobs[visitor.user_id] = Job(Progress("provision", PROVISION, self._parts.clock))
+        began = self._parts.clock.monotonic()
+        job.outcome.add_done_callback(lambda _: self._count(visitor, job, self._parts.clock.monotonic() - began))
+        work = self._run(visitor, job, actor, after=before, doubt=doubt, force=force, seen=seen)
+        self._work.begin(work, name=f"bring-up:{visitor.user_id}")
         return job
 
     async def ensure_ready(
@@ -158,6 +151,7 @@ class Lifecycle:
 
         Raises Moved when it is not STOPPED or worked on by somebody else, CloudError when Fly fails.
         """
+        await self._closed(user_id)
         if user_id in self._sleepers or user_id in self._jobs:
             raise Moved(f"{user_id} is being worked on")
         async with self._parts.working_on(user_id) as lease:
@@ -168,6 +162,7 @@ class Lifecycle:
 
     async def destroy(self, user_id: UserId, *, actor: str) -> None:
         """End its Machine, its volume and its row. Idempotent. Raises Moved while another replica works on it."""
+        await self._closed(user_id)
         await self._end_sleeper(user_id)
         async with self._parts.working_on(user_id) as lease:
             instance = await self._parts.store.find(user_id)
@@ -197,42 +192,62 @@ class Lifecycle:
 
     # -- bringing up ---------------------------------------------------------------------------------------------
 
-    async def _run(self, visitor: Visitor, job: Job, actor: str, *, doubt: bool, force: bool) -> None:
+    async def _run(
+        self,
+        visitor: Visitor,
+        job: Job,
+        actor: str,
+        *,
+        after: Job | None,
+        doubt: bool,
+        force: bool,
+        seen: Instance | None,
+    ) -> None:
         """Settle `job`, whatever happens: its outcome is all that anybody looks at."""
-        began = self._parts.clock.monotonic()
+        who = str(visitor.user_id)
         try:
-            instance = await self._bring(visitor, job, actor, doubt=doubt, force=force)
+            if after is not None:
+                await after.over.wait()
+            job.succeed(await self._bring(visitor, job, actor, doubt=doubt, force=force, seen=seen))
         except asyncio.CancelledError:
             job.outcome.cancel()
             raise
-        except ProvisionerError as fault:
-            log.warning(
-                "not_ready", user_id=str(visitor.user_id), actor=actor, error=f"{type(fault).__name__}: {fault}"
-            )
-            job.progress.fail(words_for(fault))
-            job.outcome.set_exception(fault)
-        except Exception as fault:  # the store is away, or a bug: the waiting users must hear of it
-            log.exception("bring_up_broke", user_id=str(visitor.user_id))
-            job.progress.fail("Something went wrong on our side.")
-            job.outcome.set_exception(fault)
-        else:
-            job.progress.finish()
-            job.outcome.set_result(instance)
+        except Exception as fault:
+            if job.outcome.done():  # it is served; what was left to write down is made up for by whoever comes next
+                log.warning("bring_up_not_closed", user_id=who, actor=actor, error=repr(fault))
+            elif isinstance(fault, ProvisionerError):
+                log.warning("not_ready", user_id=who, actor=actor, error=f"{type(fault).__name__}: {fault}")
+                job.fail(fault, words_for(fault))
+            else:  # the store is away, or a bug: the waiting users must hear of it
+                log.exception("bring_up_broke", user_id=who)
+                job.fail(fault, "Something went wrong on our side.")
         finally:
-            del self._jobs[visitor.user_id]
-            if not job.outcome.cancelled():
-                self._count(visitor, job, self._parts.clock.monotonic() - began)
+            if self._jobs.get(visitor.user_id) is job:
+                del self._jobs[visitor.user_id]
+            job.over.set()
 
     def _count(self, visitor: Visitor, job: Job, took: float) -> None:
+        if job.outcome.cancelled():
+            return
         path, failed = job.progress.path, job.outcome.exception()
         if failed is None:
             log.info("instance_ready", user_id=str(visitor.user_id), path=path, took_s=round(took, 3))
         self._told(Outcome(path, took, None if failed is None else type(failed).__name__))
 
-    async def _bring(self, visitor: Visitor, job: Job, actor: str, *, doubt: bool, force: bool) -> Instance:
+    async def _closed(self, user_id: UserId) -> None:
+        """Return when a bring-up that has its outcome has given back its lease too."""
+        job = self._jobs.get(user_id)
+        if job is not None and job.outcome.done():
+            await job.over.wait()
+
+    async def _bring(
+        self, visitor: Visitor, job: Job, actor: str, *, doubt: bool, force: bool, seen: Instance | None
+    ) -> Instance:
         parts, user_id = self._parts, visitor.user_id
         await self._end_sleeper(user_id)
-        instance = await parts.store.find(user_id) or await self._create(visitor, actor)
+        # One that was asleep a moment ago is looked at again anyway, under its lease.
+        asleep = seen is not None and seen.state in (State.SUSPENDED, State.STOPPED)
+        instance = (seen if asleep else await parts.store.find(user_id)) or await self._create(visitor, actor)
         while True:
             if instance.state is State.DRAINING:
                 # No lease: the sweeper holds it, and this one step is how a hit tells it to let go.
@@ -247,7 +262,10 @@ class Lifecycle:
                 async with parts.working_on(user_id) as lease:
                     if lease is not None:
                         arrival = Arrival(parts, lease, job.progress, actor=actor)
-                        return await arrival.arrive(doubt=doubt, force=force)
+                        instance = await arrival.arrive(doubt=doubt, force=force)
+                        job.succeed(instance)
+                        await arrival.write_down()
+                        return instance
             await parts.clock.sleep(LOOK_AGAIN_S)
             found = await parts.store.find(user_id)
             if found is None:
@@ -294,6 +312,7 @@ class Lifecycle:
         still: Callable[[Instance], bool],
         objection: Objection = nothing_to_say,
     ) -> Instance:
+        await self._closed(user_id)
         if user_id in self._sleepers or user_id in self._jobs:
             raise Moved(f"{user_id} is being worked on")
 

@@ -7,7 +7,8 @@ from typing import Final
 import structlog
 
 from provisioner.instance import UserId
-from provisioner.lifecycle import Job, Lifecycle, Visitor
+from provisioner.job import Job
+from provisioner.lifecycle import Lifecycle, Visitor
 from provisioner.parts import Parts
 from provisioner.ports import Waiting
 from provisioner.switches import Switch

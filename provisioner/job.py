@@ -1,0 +1,42 @@
+"""One bring-up as those who wait for it see it."""
+
+import asyncio
+from dataclasses import dataclass
+
+from provisioner.instance import Instance
+from provisioner.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a bring-up ended. `path` as in Progress; `error` is the name of its class, None for success."""
+
+    path: str
+    took_s: float
+    error: str | None
+
+
+class Job:
+    """One bring-up under way on this replica, and what may be watched of it.
+
+    One that succeeds has its outcome a moment before it is `over`: nobody waits while it is written down and its lease
+    is given back.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.over = asyncio.Event()
+        self.outcome: asyncio.Future[Instance] = asyncio.get_running_loop().create_future()
+        # Nobody may be left waiting when it fails; that alone is no reason for a warning of the event loop.
+        self.outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def succeed(self, instance: Instance) -> None:
+        """Whoever waits goes on with `instance`. Only the first outcome counts."""
+        if not self.outcome.done():
+            self.progress.finish()
+            self.outcome.set_result(instance)
+
+    def fail(self, fault: Exception, words: str) -> None:
+        """Whoever waits gets `fault`, and a watching user reads `words`."""
+        self.progress.fail(words)
+        self.outcome.set_exception(fault)
