@@ -77,9 +77,12 @@ class Back:
     spares: SpareTable
 
     async def ready(self, visitor: Visitor, **given: bool) -> Instance:
-        """Their Instance, ACTIVE."""
+        """Their Instance, ACTIVE, and nobody works on it any more."""
         deadline = self.parts.clock.monotonic() + WITHIN_S
-        return await self.lifecycle.ensure_ready(visitor, deadline=deadline, **given)
+        job = self.lifecycle.begin(visitor, **given)
+        instance = await self.lifecycle.ensure_ready(visitor, deadline=deadline, **given)
+        await job.over.wait()
+        return instance
 
     async def asked(self, action: str) -> None:
         """Return when Fly was asked for `action`."""
