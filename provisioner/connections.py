@@ -18,7 +18,7 @@ _KEPT_S: Final = 30.0
 async def connections(*, keep: bool) -> AsyncIterator[aiohttp.ClientSession]:
     """A client with connections of its own, for one event loop; closed with the block.
 
-    aiohttp's, because httpx takes ten times as much of a core for a call, and a wake is four calls. It follows a
+    aiohttp's, because httpx takes six times as much of a core for a call, and a wake is four calls. It follows a
     redirect only where that is asked for, keeps no cookies, and asks no proxy that the environment names: one must
     neither see a token nor stand before a local Fly. `keep` says whether connections stay open for the next call.
     """
@@ -29,7 +29,7 @@ async def connections(*, keep: bool) -> AsyncIterator[aiohttp.ClientSession]:
     )
     async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
         # Whoever calls repeats what may be repeated, in the time that is left, and counts each try. There is no public
-        # switch; aiohttp's own test client uses this one.
+        # switch; aiohttp's own test client uses this one, and a test says for which version it was looked at.
         session._retry_connection = False
         yield session
 

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import aiohttp
+import pytest
 from aiohttp import ClientTimeout, web
 from aiohttp.test_utils import TestServer
 
@@ -73,3 +75,24 @@ async def test_a_crowd_is_under_way_at_once_and_everybody_gets_their_own_answer(
         desk.open.set()
         assert await asyncio.gather(*calls[1::2]) == [str(n) for n in range(1, MOST + more, 2)]
         assert await ask(MOST) == str(MOST)
+
+
+async def test_a_call_that_a_kept_connection_loses_is_not_sent_again_behind_our_back() -> None:
+    """By a private switch of aiohttp's. Written for 3.14.5: look again when this fails."""
+    assert aiohttp.__version__ == "3.14.5"
+    asked: list[bytes] = []
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.close()
+
+    server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    async with server, connections(keep=True) as http:
+        async with http.get(url) as answer:
+            assert await answer.text() == "ok"
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await http.get(url)
+    assert len(asked) == 2
