@@ -21,8 +21,12 @@ class Lab:
     async def open(cls, page: Page, public: str, email: str) -> Self:
         """Sign in, wait for the Machine on the loading page, and for Lab to have laid out its launcher."""
         await page.goto(f"{public}/auth/login?login_hint={email}")
-        await expect(page.locator(TERMINAL)).to_be_visible()
+        new = page.get_by_role("button", name="New Launcher", exact=True)
+        await expect(new).to_be_visible()
         await expect(page.locator("#jupyterlab-splash")).to_have_count(0)
+        if not await page.locator(TERMINAL).is_visible():  # Lab has been seen to forget its launcher on a busy machine
+            await new.click()
+        await expect(page.locator(TERMINAL).first).to_be_visible()
         return cls(page)
 
     async def notebook(self) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
+import pytest
 from playwright.async_api import Page
 
 from gateway.pages.render import seconds
@@ -12,6 +13,8 @@ from gateway.pages.view import InstanceView, StepState, StepView, bar, slow
 from gateway.pages.words import HEADINGS, SAY, STEP_WORDS, heading, sentence, to_go
 from provisioner.instance import State
 from tests.gateway.pages.stage import SINCE, Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RANK = {"waiting": 0, "running": 1, "failed": 2, "done": 3}
 
