@@ -1,10 +1,12 @@
 """Making what an Instance is made of at Fly, each thing once, and its id written down as soon as it is known."""
 
+from collections.abc import Sequence
+
 import structlog
 
 from provisioner import naming
 from provisioner.errors import HostLost
-from provisioner.instance import Instance, Isolation, MachineId
+from provisioner.instance import Instance, Isolation, MachineId, State
 from provisioner.parts import Parts
 from provisioner.ports import Lease, Machine, MachineSpec, Volume, VolumeSource
 
@@ -61,6 +63,8 @@ class Making:
             service_port=settings.guard_port if instance.isolation is Isolation.APP else None,
         )
         machine = await self._parts.cloud.create_machine(instance.app_name, spec)
+        if instance.state is not State.PROVISIONING:  # a move to another host may have died before it was recorded
+            await self._drop_copies(instance, await self._volumes(instance))
         where = where_of(instance, machine)
         instance = await self._parts.store.record(
             self._lease, machine_id=machine.id, private_ip=where, guest=machine.guest or spec.guest
@@ -88,12 +92,8 @@ class Making:
             if snapshot is None:
                 raise HostLost(f"the host of {old} is out of reach, and it has no snapshot")
             source = VolumeSource(snapshot_id=snapshot)
-        # Copies that an earlier try left behind unrecorded: the data may have changed since, so they are no use.
-        kept = {volume.volume_id for volume in await self._parts.store.kept_volumes(instance.user_id)}
         theirs = await self._volumes(instance)
-        for copy in theirs:
-            if copy.id != old and copy.id not in kept and copy.attached_machine_id is None:
-                await cloud.delete_volume(instance.app_name, copy.id)
+        await self._drop_copies(instance, theirs)
         size_gb = max((volume.size_gb for volume in theirs if volume.id == old), default=0)
         new = await self._new_volume(instance, source, least_gb=size_gb)
         if instance.machine_id is not None:
@@ -114,6 +114,13 @@ class Making:
         for volume in volumes:
             await self._parts.cloud.delete_volume(instance.app_name, volume.id)
         return instance
+
+    async def _drop_copies(self, instance: Instance, theirs: Sequence[Volume]) -> None:
+        """End what an earlier move left behind unrecorded: the data may have changed since, so it is no use."""
+        kept = {volume.volume_id for volume in await self._parts.store.kept_volumes(instance.user_id)}
+        for copy in theirs:
+            if copy.id != instance.volume_id and copy.id not in kept and copy.attached_machine_id is None:
+                await self._parts.cloud.delete_volume(instance.app_name, copy.id)
 
     async def _new_volume(self, instance: Instance, source: VolumeSource | None = None, *, least_gb: int = 0) -> Volume:
         plan = self._parts.plans.of(instance.user_id)

@@ -99,6 +99,45 @@ class Desk:
             await asyncio.sleep(LOOK_S)
         return []
 
+    async def pool_settled(self) -> None:
+        """Return when as many spares wait as are kept here, and nothing is done about them any more."""
+        wanted = ["ready"] * self.stage.spares
+        deadline = time.monotonic() + PATIENCE_S
+        while wanted:
+            states = [
+                row["state"]
+                for row in await self.stage.rows.fetch("select state from gateway.spares where state <> 'claimed'")
+            ]
+            if states == wanted:
+                return
+            if time.monotonic() > deadline:
+                raise Unserved(f"the pool is {states}, not {wanted}")
+            await asyncio.sleep(LOOK_S)
+
+    async def roll_out(self, image: str) -> None:
+        """Until everybody is to have `image`. Whatever rollout is open is taken back before."""
+        state = "select state from gateway.rollouts where image = $1"
+        order = {"image": image, "steps": [100], "soak_s": 0}
+        deadline = time.monotonic() + PATIENCE_S
+        said = ""
+        while await self.stage.rows.fetchval(state, image) is None:
+            if time.monotonic() > deadline:
+                raise Unserved(f"the rollout of {image} does not begin: {said}")
+            await self.take_back()
+            said = await self.ask("POST", "/v1/rollout", order)
+            await asyncio.sleep(LOOK_S)
+
+    async def take_back(self) -> None:
+        """Until whoever was given a newer image is to return to the former one."""
+        newest = "select state from gateway.rollouts order by created_at desc limit 1"
+        deadline = time.monotonic() + PATIENCE_S
+        said = ""
+        while await self.stage.rows.fetchval(newest) not in (None, "returning", "returned"):
+            if time.monotonic() > deadline:
+                raise Unserved(f"the rollout is not taken back: {said}")
+            said = await self.ask("POST", "/v1/rollout/back")
+            await asyncio.sleep(LOOK_S)
+
     async def at_fly(self, person: Person, method: str, verb: str = "", **query: str) -> int:
         """Do something to their Machine through the API, behind the gateway's back."""
         machine = await self.machine(person)
@@ -106,13 +145,13 @@ class Desk:
         status, _ = await self.stage.call(method, path, query=query)
         return status
 
-    async def ask(self, method: str, path: str) -> str:
+    async def ask(self, method: str, path: str, body: object = None) -> str:
         """Ask the replicas one after the other until one does it; what the last one said."""
         said = ""
         for replica in list(self.stage.replicas.values()):
             headers = {"Authorization": f"Bearer {replica.admin_token}"}
             try:
-                answer = await self.stage.http.request(method, replica.admin + path, headers=headers)
+                answer = await self.stage.http.request(method, replica.admin + path, headers=headers, json=body)
             except httpx.TransportError as broken:
                 said = type(broken).__name__
                 continue

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
+from uuid import uuid4
 
 from tests.chaos.desk import Desk
 from tests.chaos.person import PATIENCE_S, Person, Unserved
@@ -169,6 +170,27 @@ async def a_spare_is_dead(ada: Person, desk: Desk) -> None:
     await ada.visit()
 
 
+async def gets_a_newer_image(ada: Person, desk: Desk) -> None:
+    """A newer image is brought to everybody: their Machine has it at its next start, and the former one is taken back.
+
+    Where a replica had not heard of it yet, the start after that.
+    """
+    await ada.visit()
+    await ada.write("kept")
+    image = f"golden@sha256:{uuid4().hex * 2}"
+    await desk.act(ada, "stop", reaches="stopped")
+    await desk.roll_out(image)
+    for _ in range(3):
+        await _finds_their_note(ada)
+        row = await desk.row(ada)
+        if row is not None and row["image"] == image:
+            break
+        await desk.act(ada, "stop", reaches="stopped")
+    await desk.take_back()
+    await desk.act(ada, "stop", reaches="stopped")
+    await _finds_their_note(ada)
+
+
 async def leaves(ada: Person, desk: Desk) -> None:
     """The end of it all: nothing of theirs remains."""
     await ada.visit()
@@ -197,6 +219,7 @@ SCENES: Final[dict[str, Scene]] = {
         a_region_is_full,
         a_host_is_away,
         a_spare_is_dead,
+        gets_a_newer_image,
         leaves,
     )
 }

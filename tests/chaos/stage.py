@@ -81,6 +81,8 @@ class Stage:
     http: httpx.AsyncClient = field(repr=False)
     """For the admin APIs: a client each time would cost more than what is asked."""
     chance: random.Random
+    spares: int = 0
+    """So many are kept in the pool."""
     replicas: dict[str, Replica] = field(default_factory=dict)
     deaths: int = 0
 
@@ -126,7 +128,8 @@ async def staged(folder: Path, database: Database, *, seed: int, **settings: str
         rows = await stack.enter_async_context(asyncpg.create_pool(database.admin_dsn, min_size=1, max_size=8))
         call = await stack.enter_async_context(FlyCaller(cloud.fly.url, "fm2_journey"))
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=70, trust_env=False, verify=NO_TLS))
-        stage = Stage(cloud=cloud, points=points, rows=rows, call=call, http=http, chance=random.Random(seed))
+        spares, chance = int(settings.get("POOL_MIN", "0")), random.Random(seed)
+        stage = Stage(cloud=cloud, points=points, rows=rows, call=call, http=http, chance=chance, spares=spares)
         await asyncio.gather(*(stage.start(name) for name in REPLICAS))
         keeping = asyncio.ensure_future(stage.keep_up())
         try:

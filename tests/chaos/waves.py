@@ -102,6 +102,8 @@ async def rehearse(stage: Stage, points: Sequence[str]) -> tuple[dict[str, Part]
 
     And what went wrong already then.
     """
+    with suppress(Unserved):
+        await Desk(stage).pool_settled()
     found: dict[str, Part] = {}
     failed: list[str] = []
     for part in (Part(scene, first) for scene in SCENES for first in sorted(stage.replicas)):
@@ -136,6 +138,7 @@ async def _act(stage: Stage, part: Part, name: str) -> Outcome:
             await SCENES[part.scene](person, desk)
             heal(stage)
             await _tidy(desk, person)
+            await desk.pool_settled()  # what a scene leads to is done within it, and not in the next one
             outcome.served = 1
         except Unserved as finding:
             outcome.findings.append(f"{part.scene}: {finding}")

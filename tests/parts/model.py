@@ -223,7 +223,15 @@ class ModelStore:
     async def exchange_volume(self, lease: Lease, *, volume_id: str, region: str, reason: str) -> Instance:
         row = self._held(lease)
         assert row.volume_id is not None
-        self.kept.append(KeptVolume(row.volume_id, row.app_name, row.user_id, reason, self._clock.now()))
+        self.kept.append(
+            KeptVolume(
+                volume_id=row.volume_id,
+                app_name=row.app_name,
+                user_id=row.user_id,
+                reason=reason,
+                kept_at=self._clock.now(),
+            )
+        )
         gone = {"machine_id": None, "private_ip": None, "host_down_since": None}
         return self._write(row, volume_id=volume_id, region=region, **gone)
 

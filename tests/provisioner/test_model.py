@@ -241,3 +241,21 @@ def test_a_death_anywhere_on_the_way_out_of_trouble(action: str, fault: str, iso
         lives.there_is_one_machine_at_most()
         lives.the_record_names_whatever_is_at_fly()
         lives.teardown()
+
+
+@pytest.mark.parametrize("isolation", list(Isolation))
+def test_a_death_anywhere_while_a_disk_moves_leaves_no_copy_of_it(isolation: Isolation) -> None:
+    for dies in range(1, 26):
+        lives = Lives()
+        lives.begin(isolation)
+        lives.visit(None, after=False, doubt=False)
+        lives.put_down(None, "stop", after=False)
+        lives.the_machine_goes_its_own_way(None)
+        lives.fly_will_fail("create_machine", "full volume_host", "before", 1)
+        lives.visit(dies, after=True, doubt=False)
+        lives.faults.clear()
+        lives.visit(None, after=False, doubt=False)
+        row = lives.store.rows[ADA.user_id]
+        assert row.state is State.ACTIVE
+        assert set(lives.fly.volumes) == {row.volume_id, *(kept.volume_id for kept in lives.store.kept)}
+        lives.teardown()
