@@ -86,8 +86,8 @@ async def run(plan: Plan, folder: Path, database: Database, **settings: str) -> 
         result.unreached = [point for point in points if point not in scenes]
         drills = list(scenes.items())
         random.Random(plan.seed).shuffle(drills)
-        for point, part in drills:
-            result.drills.append(await drill(stage, point, part))
+        for point, parts in drills:
+            result.drills.append(await drill(stage, point, parts))
             _say(result.drills[-1])
         await settled(stage)
         complaints, result.audit_rows = await close_books(stage)
@@ -100,12 +100,12 @@ async def run(plan: Plan, folder: Path, database: Database, **settings: str) -> 
     return result
 
 
-async def _scenes(stage: Stage, points: Sequence[str], part: Part | None) -> tuple[dict[str, Part], list[str]]:
-    """Which scene leads to each point; those that none leads to are left out. And what went wrong in finding out."""
+async def _scenes(stage: Stage, points: Sequence[str], part: Part | None) -> tuple[dict[str, list[Part]], list[str]]:
+    """Which scenes lead to each point; those that none leads to are left out. And what went wrong in finding out."""
     if not points:
         return {}, []
     if part is not None:
-        return dict.fromkeys(points, part), []
+        return {point: [part] for point in points}, []
     return await rehearse(stage, points)
 
 
