@@ -36,24 +36,15 @@ class Desk:
         return TestServer(application)
 
 
-async def test_one_after_the_other_uses_one_connection() -> None:
+@pytest.mark.parametrize(("keep", "opened"), [(True, 1), (False, 5)])
+async def test_calls_one_after_the_other_share_a_connection_if_it_is_kept(*, keep: bool, opened: int) -> None:
     desk = Desk()
     desk.open.set()
-    async with desk.server() as server, connections(keep=True) as http:
+    async with desk.server() as server, connections(keep=keep) as http:
         for n in range(5):
             async with http.get(server.make_url("/"), params={"n": n}) as answer:
                 assert await answer.text() == str(n)
-    assert len(set(desk.callers)) == 1
-
-
-async def test_where_none_is_kept_each_has_its_own() -> None:
-    desk = Desk()
-    desk.open.set()
-    async with desk.server() as server, connections(keep=False) as http:
-        for n in range(5):
-            async with http.get(server.make_url("/"), params={"n": n}) as answer:
-                assert await answer.text() == str(n)
-    assert len(set(desk.callers)) == 5
+    assert len(set(desk.callers)) == opened
 
 
 async def test_a_crowd_is_under_way_at_once_and_everybody_gets_their_own_answer() -> None:
