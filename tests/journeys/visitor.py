@@ -191,8 +191,9 @@ class Operator:
         state = {"suspend": "suspended", "stop": "stopped"}[verb]
         _, seen = await self.fly("GET", path)
         query = {"state": state, "timeout": "20", "instance_id": seen["instance_id"]}
-        status, told = await self.fly("GET", f"{path}/wait", query=query)
-        assert status == 200, told
+        while (answer := await self.fly("GET", f"{path}/wait", query=query))[0] == 429:  # noqa: ASYNC110
+            await asyncio.sleep(1)  # Fly's rate limit is shared with the gateway
+        assert answer[0] == 200, answer[1]
 
     async def calls(self, action: str, email: str) -> list[dict[str, Any]]:
         """What Fly was asked about their Machine, by action such as `start_machine`."""
