@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -40,27 +40,23 @@ class Desk:
 
     async def act(self, person: Person, verb: str, *, reaches: str) -> None:
         """`suspend` or `stop`, until it is `reaches`; what failed or was lost is asked again."""
-        deadline = time.monotonic() + PATIENCE_S
-        said = ""
-        while time.monotonic() < deadline:
+
+        async def step() -> str | None:
             row = await self.row(person)
-            if row is not None and row["state"] == reaches:
-                return
-            if row is not None:
-                said = await self.ask("POST", f"/v1/instances/{row['user_id']}/{verb}")
-            await asyncio.sleep(LOOK_S)
-        raise Unserved(f"{verb} of {person.email}: {said}")
+            if row is None:
+                return "no Instance"
+            return None if row["state"] == reaches else await self.ask("POST", f"/v1/instances/{row['user_id']}/{verb}")
+
+        await _repeat(step, f"{verb} of {person.email}")
 
     async def destroy(self, person: Person) -> None:
         """Until neither row nor Machine is left."""
-        deadline = time.monotonic() + PATIENCE_S
-        said, row = "", await self.row(person)
-        while row is not None and time.monotonic() < deadline:
-            said = await self.ask("DELETE", f"/v1/instances/{row['user_id']}")
-            await asyncio.sleep(LOOK_S)
+
+        async def step() -> str | None:
             row = await self.row(person)
-        if row is not None:
-            raise Unserved(f"destroying the Instance of {person.email}: {said}")
+            return None if row is None else await self.ask("DELETE", f"/v1/instances/{row['user_id']}")
+
+        await _repeat(step, f"destroying the Instance of {person.email}")
 
     async def machine(self, person: Person) -> dict[str, Any]:
         """Their Machine as Fly has it, with what only the host knows."""
@@ -102,41 +98,36 @@ class Desk:
     async def pool_settled(self) -> None:
         """Return when as many spares wait as are kept here, and nothing is done about them any more."""
         wanted = ["ready"] * self.stage.spares
-        deadline = time.monotonic() + PATIENCE_S
-        while wanted:
-            states = [
-                row["state"]
-                for row in await self.stage.rows.fetch("select state from gateway.spares where state <> 'claimed'")
-            ]
-            if states == wanted:
-                return
-            if time.monotonic() > deadline:
-                raise Unserved(f"the pool is {states}, not {wanted}")
-            await asyncio.sleep(LOOK_S)
+
+        async def step() -> str | None:
+            rows = await self.stage.rows.fetch("select state from gateway.spares where state <> 'claimed'")
+            states = [row["state"] for row in rows]
+            return None if states == wanted else f"it is {states}, not {wanted}"
+
+        if wanted:
+            await _repeat(step, "the pool")
 
     async def roll_out(self, image: str) -> None:
         """Until everybody is to have `image`. Whatever rollout is open is taken back before."""
-        state = "select state from gateway.rollouts where image = $1"
-        order = {"image": image, "steps": [100], "soak_s": 0}
-        deadline = time.monotonic() + PATIENCE_S
-        said = ""
-        while await self.stage.rows.fetchval(state, image) is None:
-            if time.monotonic() > deadline:
-                raise Unserved(f"the rollout of {image} does not begin: {said}")
+        begun = "select exists (select from gateway.rollouts where image = $1)"
+
+        async def step() -> str | None:
+            if await self.stage.rows.fetchval(begun, image):
+                return None
             await self.take_back()
-            said = await self.ask("POST", "/v1/rollout", order)
-            await asyncio.sleep(LOOK_S)
+            return await self.ask("POST", "/v1/rollout", {"image": image, "steps": [100], "soak_s": 0})
+
+        await _repeat(step, f"the rollout of {image}")
 
     async def take_back(self) -> None:
         """Until whoever was given a newer image is to return to the former one."""
         newest = "select state from gateway.rollouts order by created_at desc limit 1"
-        deadline = time.monotonic() + PATIENCE_S
-        said = ""
-        while await self.stage.rows.fetchval(newest) not in (None, "returning", "returned"):
-            if time.monotonic() > deadline:
-                raise Unserved(f"the rollout is not taken back: {said}")
-            said = await self.ask("POST", "/v1/rollout/back")
-            await asyncio.sleep(LOOK_S)
+
+        async def step() -> str | None:
+            back = await self.stage.rows.fetchval(newest) in (None, "returning", "returned")
+            return None if back else await self.ask("POST", "/v1/rollout/back")
+
+        await _repeat(step, "taking the rollout back")
 
     async def at_fly(self, person: Person, method: str, verb: str = "", **query: str) -> int:
         """Do something to their Machine through the API, behind the gateway's back."""
@@ -159,3 +150,12 @@ class Desk:
             if answer.is_success:
                 break
         return said
+
+
+async def _repeat(step: Callable[[], Awaitable[str | None]], what: str) -> None:
+    """Until `step` gives None; what else it gives is how `what` stands. Raises Unserved after PATIENCE_S."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (said := await step()) is not None:
+        if time.monotonic() > deadline:
+            raise Unserved(f"{what}: {said}")
+        await asyncio.sleep(LOOK_S)

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -174,26 +174,29 @@ class Operator:
         return await self.volumes_named(row["app_name"], "jarvis_" + row["machine_name"].rpartition("-")[2])
 
     async def volumes_named(self, app: str, name: str) -> list[dict[str, Any]]:
-        async def listed() -> list[Any] | None:
-            status, volumes = await self.fly("GET", f"/apps/{app}/volumes")
-            assert status in (200, 429), volumes  # Fly counts our calls with the gateway's
-            return [volumes] if status == 200 else None
-
-        (volumes,) = await until(listed) or ()
+        volumes = await self._at_fly("GET", f"/apps/{app}/volumes")
         return [v for v in volumes if v["name"] == name and "destroy" not in v["state"]]
 
     async def behind_our_back(self, email: str, verb: str) -> None:
         """Suspend or stop their Machine at Fly, as if by hand: the gateway is not told. Returns when it is so."""
         shown = await self.show(email)
         path = f"/apps/{shown['app_name']}/machines/{shown['machine_id']}"
-        status, told = await self.fly("POST", f"{path}/{verb}")
-        assert status == 200, told
+        await self._at_fly("POST", f"{path}/{verb}")
         state = {"suspend": "suspended", "stop": "stopped"}[verb]
-        _, seen = await self.fly("GET", path)
+        seen = await self._at_fly("GET", path)
         query = {"state": state, "timeout": "20", "instance_id": seen["instance_id"]}
-        while (answer := await self.fly("GET", f"{path}/wait", query=query))[0] == 429:  # noqa: ASYNC110
-            await asyncio.sleep(1)  # Fly's rate limit is shared with the gateway
-        assert answer[0] == 200, answer[1]
+        await self._at_fly("GET", f"{path}/wait", query=query)
+
+    async def _at_fly(self, method: str, path: str, *, query: Mapping[str, str] | None = None) -> Any:
+        """What Fly says, asked until there is a turn for us: it counts our calls with the gateway's."""
+
+        async def said() -> list[Any]:
+            status, told = await self.fly(method, path, query=query)
+            assert status in (200, 429), told
+            return [told] if status == 200 else []
+
+        (told,) = await until(said)
+        return told
 
     async def calls(self, action: str, email: str) -> list[dict[str, Any]]:
         """What Fly was asked about their Machine, by action such as `start_machine`."""
