@@ -213,7 +213,7 @@ class Lifecycle:
             job.outcome.cancel()
             raise
         except Exception as fault:
-            if job.outcome.done():  # it is served; what was left to write down is made up for by whoever comes next
+            if job.outcome.done():  # it is served: only the note of how, or a lease that expires, was lost
                 log.warning("bring_up_not_closed", user_id=who, actor=actor, error=repr(fault))
             elif isinstance(fault, ProvisionerError):
                 log.warning("not_ready", user_id=who, actor=actor, error=f"{type(fault).__name__}: {fault}")

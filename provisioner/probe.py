@@ -105,21 +105,24 @@ class GuardProbe:
         """
         url = URL.build(scheme="http", host=endpoint.host, port=endpoint.port, path=f"/_guard/{what}")
         headers = {} if assertion is None else {"X-Jarvis-Assertion": assertion}
-        status = 0
         try:
             async with (
                 asyncio.timeout(within),
                 self._http.request(method, url, headers=headers, allow_redirects=False) as answer,
             ):
-                status = answer.status
                 await answer.content.readexactly(ANSWER_MOST)
         except asyncio.IncompleteReadError as whole:
-            with suppress(ValueError, RecursionError):
-                return status, json.loads(whole.partial)
-            return status, None
+            return answer.status, _json(whole.partial)
         except (TimeoutError, aiohttp.ClientError):
             pass
         return 0, None
+
+
+def _json(text: bytes) -> Any:
+    """None for what is no JSON."""
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    return None
 
 
 def _plain(reason: object) -> str:
