@@ -10,7 +10,7 @@ from cachetools import LRUCache
 
 from provisioner.clock import Clock
 from provisioner.instance import Instance, State, UserId
-from provisioner.ports import Store
+from provisioner.ports import Change, Store
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +33,10 @@ class Directory:
         self._known: dict[UserId, tuple[Instance, float]] = {}  # until when; a plain dict: every request asks it
         self._last: LRUCache[UserId, Instance] = LRUCache(SIZE)
         self._drops = 0
-        self._told: list[Callable[[UserId | None], None]] = []
+        self._told: list[Callable[[Change | None], None]] = []
 
-    def when_changed(self, told: Callable[[UserId | None], None]) -> None:
-        """Have `told` called for every user whose Instance any replica changes; None: any may have been."""
+    def when_changed(self, told: Callable[[Change | None], None]) -> None:
+        """Have `told` called for every change of an Instance by any replica; None: there may have been any."""
         self._told.append(told)
 
     def ready(self, user_id: UserId) -> Instance | None:
@@ -95,13 +95,13 @@ class Directory:
         while True:
             try:
                 async with aclosing(self._store.changes()) as changes:
-                    async for user_id in changes:
-                        if user_id is None:
+                    async for change in changes:
+                        if change is None:
                             self._drop_all()
                         else:
-                            self.drop(user_id)
+                            self.drop(change.user_id)
                         for told in self._told:
-                            told(user_id)
+                            told(change)
             except Exception:
                 log.exception("directory_watch_failed")
             self._drop_all()

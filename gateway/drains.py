@@ -11,7 +11,7 @@ from gateway.traffic import OpenTraffic
 from provisioner.clock import Clock
 from provisioner.errors import Moved
 from provisioner.instance import Event, State, UserId
-from provisioner.ports import Store
+from provisioner.ports import Change, Store
 from provisioner.tasks import Tasks
 
 LOOK_S: Final = 0.1
@@ -19,6 +19,8 @@ LOOK_S: Final = 0.1
 so whoever is found there twice has a grace, in which one may object."""
 AGAIN_S: Final = 1.0
 GOING: Final = (State.SUSPENDING, State.SUSPENDED, State.STOPPING, State.STOPPED, State.DELETING)
+LEAVING: Final = (State.DRAINING, *GOING, None)
+"""After a change to one of these there may be something to do. Waking up is none: a look would cost every wake two."""
 log = structlog.get_logger(__name__)
 
 
@@ -31,9 +33,11 @@ class Drains:
         self._followed: set[UserId] = set()
         directory.when_changed(self._heard)
 
-    def _heard(self, user_id: UserId | None) -> None:
-        if user_id is None or self._concerned(user_id):
-            self._changed.put_nowait(user_id)
+    def _heard(self, change: Change | None) -> None:
+        if change is None:
+            self._changed.put_nowait(None)
+        elif change.state in LEAVING and self._concerned(change.user_id):
+            self._changed.put_nowait(change.user_id)
 
     async def run(self) -> None:
         """Until cancelled. Nobody waits for anybody else's look."""

@@ -18,7 +18,7 @@ from provisioner.errors import (
     WrongState,
 )
 from provisioner.fit import fits
-from provisioner.instance import Event, Instance, State
+from provisioner.instance import ASLEEP, Event, Instance, State
 from provisioner.operators import is_operator
 from provisioner.parts import Parts
 from provisioner.plan import overdue
@@ -67,24 +67,32 @@ class Arrival:
             instance = await self._past_its_deadline(instance)
         if instance.state in (State.PROVISIONING, State.FAILED) and self._is_held_back():
             raise await self._held_back(instance)
-        fell_silent = instance.state is State.ACTIVE
-        was_stopped = instance.state is State.STOPPED
-        asleep = instance.state in (State.SUSPENDED, State.STOPPED, State.SUSPENDING)
+        before = instance.state
         event = await self._entry(instance, force=force)
         if event is not None:
-            path = "start" if instance.state in (State.STOPPED, State.STOPPING) else "resume"
-            instance = await store.move(user_id, instance.state, event, actor=self._actor, lease=self._lease)
+            instance = await store.move(user_id, before, event, actor=self._actor, lease=self._lease)
             if event is Event.WAKE:
-                self._progress.become(path, WAKE)
-        elif instance.state is State.WAKING:
+                self._progress.become("start" if before in (State.STOPPED, State.STOPPING) else "resume", WAKE)
+        elif before is State.WAKING:
             self._progress.become("start", WAKE)
+        return await self._come_up(instance, before)
+
+    async def wake(self, woken: Instance, *, memory: bool) -> Instance:
+        """The same for one whose step WAKE was taken with its lease. `memory`: it slept with it. Raises as `arrive`."""
+        self._progress.become("resume" if memory else "start", WAKE)
+        return await self._come_up(woken, State.SUSPENDED if memory else State.STOPPED)
+
+    async def _come_up(self, instance: Instance, before: State) -> Instance:
+        """From its first step on, which was taken from the state `before`."""
         try:
             instance = await settle(self._parts, self._lease, instance, self._progress, actor=self._actor)
-            if was_stopped:  # it boots anyway, and nothing of it is lost: the moment for another size or image
+            if before is State.STOPPED:  # it boots anyway, so nothing is lost: the moment for another size or image
                 fit = fit_of(self._parts, instance)
                 if not fits(instance, fit):
                     instance = await try_refit(self._parts, self._lease, instance, fit, actor=self._actor)
+            fell_silent = before is State.ACTIVE
             work = BringUp(self._parts, self._lease, self._progress, actor=self._actor, answered=fell_silent)
+            asleep = before in ASLEEP or before is State.SUSPENDING
             instance = await work.run(instance, asleep=asleep)
         except (CloudError, NotReady) as fault:
             raise await self._give_up(fault) from fault

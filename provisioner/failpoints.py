@@ -33,8 +33,8 @@ LOSSES: Final = frozenset(
 )
 
 ANYWHERE: Final = (Event.DELETE,)
-ELSEWHERE: Final = ((State.PROVISIONING, Event.FAIL),)
-"""Steps that acts of their own take: `put_off`."""
+ELSEWHERE: Final = ((State.PROVISIONING, Event.FAIL), (State.SUSPENDED, Event.WAKE), (State.STOPPED, Event.WAKE))
+"""Steps that acts of their own take: `put_off`, `wake`."""
 
 
 def watched(port: Port, shape: type, name: str, reach: Reach) -> Port:

@@ -26,6 +26,9 @@ class State(StrEnum):
     DELETING = "deleting"
 
 
+ASLEEP: Final = frozenset({State.SUSPENDED, State.STOPPED})
+
+
 class Isolation(StrEnum):
     """How far an Instance is kept from others at Fly. The value is what Postgres stores."""
 

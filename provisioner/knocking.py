@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
+from provisioner.clock import before
 from provisioner.errors import CloudError
 from provisioner.parts import Parts
 from provisioner.ports import Machine, MachineState
 from provisioner.probe import Health
 from provisioner.tasks import Tasks
 
+ASLEEP_PAUSE_S: Final = 0.25
 FIRST_PAUSE_S: Final = 0.01
 LONGEST_PAUSE_S: Final = 0.1
 ONE_KNOCK_S: Final = 0.5
@@ -32,16 +34,18 @@ async def knock(
 
     None is a silence that says nothing about the Machine: this gateway was too busy to hear an answer in time.
 
-    Knocks 10→100 ms apart. Fly is asked beside it when the Machine is up: then a knock that may be lost, as packets to
-    a suspended Machine are, is not waited for, and the next ones follow each other closely again. What goes wrong with
-    that question does not matter: it only saves time. Cancellable; raises what `heard` raises.
+    Fly is asked beside it whether the Machine is up. Until it says so there is a knock every 100 ms, in case its word
+    comes late, and from then on 10→100 ms apart: knocks at a Machine that sleeps cost more than all else of a wake. One
+    that may be lost, as packets to a suspended Machine are, is not waited for. What goes wrong with the question to Fly
+    does not matter: it only saves time. Cancellable; raises what `heard` raises.
     """
     clock, endpoint = parts.clock, parts.endpoint(where)
     until, pause = clock.monotonic() + within.total_seconds(), FIRST_PAUSE_S
     async with Tasks() as tasks:
         up = tasks.begin(_is_up(parts, app, machine), name=f"up:{machine.id}")
         while clock.monotonic() < until:
-            awaited, knocked = not up.done(), clock.monotonic()
+            awaited = not await before(clock, min(until, clock.monotonic() + ASLEEP_PAUSE_S), up)
+            knocked = clock.monotonic()
             asked = tasks.begin(parts.probe.health(endpoint, machine.id, timeout=ONE_KNOCK_S), name="knock")
             await asyncio.wait({asked, up} if awaited else {asked}, return_when=asyncio.FIRST_COMPLETED)
             if asked.done():
@@ -49,11 +53,10 @@ async def knock(
                 late = clock.monotonic() - knocked > ONE_KNOCK_S + LATE_S
                 if await heard(None if told is Health.SILENT and late else told):
                     return True
-                pausing = tasks.begin(clock.sleep(pause), name="pause")
-                await asyncio.wait({pausing, up} if awaited else {pausing}, return_when=asyncio.FIRST_COMPLETED)
-                pausing.cancel()
             asked.cancel()
-            pause = FIRST_PAUSE_S if awaited and up.done() else min(LONGEST_PAUSE_S, pause * 1.5)
+            if not awaited:
+                await clock.sleep(pause)
+                pause = min(LONGEST_PAUSE_S, pause * 1.5)
     return False
 
 

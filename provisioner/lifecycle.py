@@ -15,7 +15,7 @@ from provisioner.arrival import Arrival, words_for
 from provisioner.claim import claim
 from provisioner.clock import before
 from provisioner.errors import BeingDeleted, Moved, ProvisionerError, WakeExpired
-from provisioner.instance import Event, Instance, Isolation, State, UserId
+from provisioner.instance import ASLEEP, Event, Instance, Isolation, State, UserId
 from provisioner.job import Job, Outcome
 from provisioner.operators import is_operator
 from provisioner.parts import Parts
@@ -245,9 +245,10 @@ class Lifecycle:
     ) -> Instance:
         parts, user_id = self._parts, visitor.user_id
         await self._end_sleeper(user_id)
-        # One that was asleep a moment ago is looked at again anyway, under its lease.
-        asleep = seen is not None and seen.state in (State.SUSPENDED, State.STOPPED)
-        instance = (seen if asleep else await parts.store.find(user_id)) or await self._create(visitor, actor)
+        # One that was asleep a moment ago need not be read again: its first step tells whether it still is.
+        if seen is None or seen.state not in ASLEEP:
+            seen = await parts.store.find(user_id)
+        instance = seen or await self._create(visitor, actor)
         while True:
             if instance.state is State.DRAINING:
                 # No lease: the sweeper holds it, and this one step is how a hit tells it to let go.
@@ -259,13 +260,16 @@ class Lifecycle:
             elif instance.state is State.DELETING:
                 raise BeingDeleted(f"{user_id} is being deleted")
             else:
-                async with parts.working_on(user_id) as lease:
+                async with parts.setting_out(instance, actor=actor) as (lease, woken):
                     if lease is not None:
                         arrival = Arrival(parts, lease, job.progress, actor=actor)
-                        instance = await arrival.arrive(doubt=doubt, force=force)
-                        job.succeed(instance)
+                        if woken is None:
+                            arrived = await arrival.arrive(doubt=doubt, force=force)
+                        else:
+                            arrived = await arrival.wake(woken, memory=instance.state is State.SUSPENDED)
+                        job.succeed(arrived)
                         await arrival.write_down()
-                        return instance
+                        return arrived
             await parts.clock.sleep(LOOK_AGAIN_S)
             found = await parts.store.find(user_id)
             if found is None:

@@ -222,6 +222,14 @@ class Touch:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Somebody's Instance is not what it was. `state` is the one it was left in; None if it is gone, or not known."""
+
+    user_id: UserId
+    state: State | None
+
+
 class Store(Protocol):
     """Postgres, as far as we use it. Every call is one transaction."""
 
@@ -306,6 +314,14 @@ class Store(Protocol):
     async def remove(self, lease: Lease, *, actor: str) -> None:
         """Delete a DELETING row and its queue entry; the audit row stays. Raises Moved."""
 
+    async def wake(
+        self, user_id: UserId, state: State, *, owner: str, ttl: timedelta, actor: str
+    ) -> tuple[Lease | None, Instance | None]:
+        """`acquire` and the step WAKE from `state` as one: a wake is begun by millions of clicks, and waited for.
+
+        The lease alone if the row was elsewhere; neither if another holds the lease.
+        """
+
     async def acquire(self, user_id: UserId, *, owner: str, ttl: timedelta) -> Lease | None:
         """The lease, if free, expired or already `owner`'s (then with a new fence). None if another holds it."""
 
@@ -370,8 +386,8 @@ class Store(Protocol):
     async def usual(self) -> Mapping[tuple[str, str], Usual]:
         """By (path, step), over the latest 200 of each path."""
 
-    def changes(self) -> AsyncGenerator[UserId | None, None]:
-        """Every user whose Instance changed, from any replica, until the iterator is closed.
+    def changes(self) -> AsyncGenerator[Change | None, None]:
+        """Every change of an Instance, by any replica, until the iterator is closed.
 
         None means that changes may have been missed (the connection was made anew): drop what you cached.
         """

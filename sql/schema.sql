@@ -46,7 +46,10 @@ begin
       is not distinct from (new.state, new.private_ip, new.machine_id) then
     return null;
   end if;
-  perform pg_catalog.pg_notify('instance_changed', coalesce(new.user_id, old.user_id)::text);
+  -- Of one that is gone there is no state.
+  perform pg_catalog.pg_notify(
+    'instance_changed', pg_catalog.concat_ws(' ', coalesce(new.user_id, old.user_id), new.state)
+  );
   return null;
 end
 $$;

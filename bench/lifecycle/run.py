@@ -1,6 +1,5 @@
 """One run of `make bench-lifecycle`."""
 
-import asyncio
 import json
 import os
 import shutil
@@ -9,6 +8,8 @@ import tempfile
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
+
+import uvloop
 
 from bench.lifecycle import measure
 from bench.lifecycle.figures import TITLES, Times, summary, table
@@ -24,7 +25,7 @@ def lifecycle(*only: str) -> None:
         raise Failed(f"{', '.join(unknown)}: there are {', '.join(TITLES)}")
     folder = Path(tempfile.mkdtemp(prefix="bench-lifecycle-"))
     folder.chmod(0o755)  # as root, Postgres is run by somebody else, who has to walk here
-    measured = asyncio.run(_measured(folder, set(only or TITLES)))
+    measured = uvloop.run(_measured(folder, set(only or TITLES)))
     text = f"Run of {datetime.now(UTC).date().isoformat()}.\n\n{table(measured)}"
     print(text)
     for what, times in measured.items():

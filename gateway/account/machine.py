@@ -15,7 +15,7 @@ from gateway.pages.render import PlanCard, seconds
 from gateway.pages.view import InstanceView
 from gateway.session.identity import Identity
 from provisioner.clock import Clock
-from provisioner.instance import State, UserId
+from provisioner.instance import ASLEEP, State, UserId
 from provisioner.lifecycle import Lifecycle, Visitor
 from provisioner.plans import Plans
 from provisioner.timeline import Moment, Outlook, Story
@@ -31,7 +31,6 @@ LAMPS: Final = {
     State.FAILED: "bad",
 }
 MOVING: Final = frozenset({State.PROVISIONING, State.WAKING, State.DRAINING, State.SUSPENDING, State.STOPPING})
-ASLEEP: Final = frozenset({State.SUSPENDED, State.STOPPED})
 KINDS: Final = {"provision": "Made", "resume": "Woke", "start": "Started", "pool": "Made", "claim": "Made"}
 
 

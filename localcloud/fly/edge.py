@@ -1,6 +1,5 @@
 """Between HTTP and the verbs: who calls, how often, what trouble was ordered, and what a refusal looks like."""
 
-import asyncio
 import json
 import re
 import socket
@@ -205,5 +204,5 @@ def _hung_up(request: web.Request, *, reset: bool = False) -> web.Response:
         if reset:
             raw = transport.get_extra_info("socket")
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        transport.abort() if isinstance(transport, asyncio.Transport) else transport.close()
+        transport.abort()
     return web.Response(status=500)

@@ -1,22 +1,30 @@
 """How long steps took, and who did what."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from provisioner.audit import Entry
+from provisioner.clock import Clock
 from provisioner.instance import UserId
 from provisioner.ports import Usual
 from provisioner.store import audit
 from provisioner.store.database import Tables, queries
 
 _queries: Final = queries("journal")
+DROP_EVERY: Final = 50
+"""Runs after which old times are dropped: to look for them costs more than to write a few."""
 
 
 class Journal(Tables):
     """The part of `ports.Store` about `step_times`, whose docstrings hold here, and the audit log."""
+
+    def __init__(self, pool: Any, clock: Clock) -> None:
+        super().__init__(pool, clock)
+        self._journalled: Counter[str] = Counter()
 
     async def journal(self, instance_id: UUID, *, path: str, steps: Mapping[str, float]) -> None:
         await _queries.add_step_times(
@@ -27,6 +35,9 @@ class Journal(Tables):
             took_s=list(steps.values()),
             now=self._clock.now(),
         )
+        self._journalled[path] += 1
+        if self._journalled[path] % DROP_EVERY == 1:
+            await _queries.drop_step_times(self._pool, path=path)
 
     async def usual(self) -> Mapping[tuple[str, str], Usual]:
         rows = _queries.usual_step_times(self._pool)

@@ -5,9 +5,10 @@ from datetime import timedelta
 from typing import Final
 
 from provisioner.errors import Moved
-from provisioner.instance import UserId
+from provisioner.instance import Event, Instance, State, UserId, step
 from provisioner.ports import Lease
 from provisioner.store.database import Tables, queries
+from provisioner.store.instances import instance_of
 
 _queries: Final = queries("leases")
 
@@ -23,6 +24,25 @@ class Leases(Tables):
         now = self._clock.now()
         row = await _queries.acquire_lease(self._pool, user_id=user_id, owner=owner, until=now + ttl, now=now)
         return Lease(user_id=user_id, owner=owner, fence=row["fence"], until=now + ttl) if row else None
+
+    async def wake(
+        self, user_id: UserId, state: State, *, owner: str, ttl: timedelta, actor: str
+    ) -> tuple[Lease | None, Instance | None]:
+        now = self._clock.now()
+        row = await _queries.wake(
+            self._pool,
+            user_id=user_id,
+            owner=owner,
+            until=now + ttl,
+            from_state=state,
+            to_state=step(state, Event.WAKE),
+            actor=actor,
+            now=now,
+        )
+        if row is None:
+            return None, None
+        lease = Lease(user_id=user_id, owner=owner, fence=row["fence"], until=now + ttl)
+        return lease, None if row["user_id"] is None else instance_of(row)
 
     async def renew(self, lease: Lease, *, ttl: timedelta) -> Lease:
         longer = replace(lease, until=self._clock.now() + ttl)

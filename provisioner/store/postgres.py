@@ -2,20 +2,22 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from provisioner.audit import Trail
 from provisioner.awake import Record
 from provisioner.clock import Clock
-from provisioner.instance import UserId
-from provisioner.ports import Store
+from provisioner.instance import State, UserId
+from provisioner.ports import Change, Store
 from provisioner.store.awake import KeptAwake
 from provisioner.store.changes import listen
 from provisioner.store.instances import Instances
 from provisioner.store.journal import Journal
 from provisioner.store.leases import Leases
 from provisioner.store.queue import Queue
+
+_STATES: Final = {state.value: state for state in State}
 
 
 class PostgresStore(Instances, Leases, Queue, Journal, KeptAwake):
@@ -29,11 +31,16 @@ class PostgresStore(Instances, Leases, Queue, Journal, KeptAwake):
         super().__init__(pool, clock)
         self._listen_dsn = listen_dsn
 
-    async def changes(self) -> AsyncGenerator[UserId | None, None]:
+    async def changes(self) -> AsyncGenerator[Change | None, None]:
         """See `ports.Store`. The first item is None: from then on nothing is missed unsaid."""
         async with aclosing(listen(self._listen_dsn, "instance_changed", self._clock)) as words:
             async for word in words:
-                yield None if word is None else UserId(UUID(word))
+                yield None if word is None else _change(word)
+
+
+def _change(word: str) -> Change:
+    user_id, _, state = word.partition(" ")
+    return Change(UserId(UUID(user_id)), _STATES.get(state))
 
 
 if TYPE_CHECKING:

@@ -1,10 +1,11 @@
 -- name: add_step_times(instance_id, path, steps, took_s, now)!
--- How long each step of one run took. Of each path only the latest 2000 rows are kept: nobody asks for older ones.
-with added as (
-  insert into gateway.step_times (instance_id, path, step, took_s, at)
-  select :instance_id, :path, step, took, :now
-  from unnest(:steps::text[], :took_s::float8[]) as timed (step, took)
-)
+-- How long each step of one run took.
+insert into gateway.step_times (instance_id, path, step, took_s, at)
+select :instance_id, :path, step, took, :now
+from unnest(:steps::text[], :took_s::float8[]) as timed (step, took);
+
+-- name: drop_step_times(path)!
+-- Of each path only the latest 2000 rows are kept: nobody asks for older ones.
 delete from gateway.step_times
 where path = :path and at < (
   select at from gateway.step_times where path = :path order by at desc offset 2000 limit 1

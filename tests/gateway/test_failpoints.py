@@ -40,4 +40,4 @@ def test_without_the_setting_nothing_stands_between(tmp_path: Path) -> None:
 
 
 def test_all_names_can_be_listed() -> None:
-    assert {"cloud.create_machine:before", "store.move.suspended.wake:after"} <= {*every_point()}
+    assert {"cloud.create_machine:before", "store.move.waking.ready:after", "store.wake:after"} <= {*every_point()}

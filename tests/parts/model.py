@@ -278,6 +278,15 @@ class ModelStore:
     async def journal(self, instance_id: UUID, *, path: str, steps: Mapping[str, float]) -> None:
         pass
 
+    async def wake(
+        self, user_id: UserId, state: State, *, owner: str, ttl: timedelta, actor: str
+    ) -> tuple[Lease | None, Instance | None]:
+        lease = await self.acquire(user_id, owner=owner, ttl=ttl)
+        try:
+            return lease, lease and await self.move(user_id, state, Event.WAKE, actor=actor, lease=lease)
+        except Moved:
+            return lease, None
+
     async def acquire(self, user_id: UserId, *, owner: str, ttl: timedelta) -> Lease | None:
         held, now = self._leases.get(user_id), self._clock.now()
         if held is not None and held.owner not in ("", owner) and held.until > now:

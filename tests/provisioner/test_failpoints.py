@@ -71,3 +71,5 @@ def test_every_act_of_our_ports_is_a_point() -> None:
     names = list(points({"cloud": Cloud, "store": Store}))
     assert len(names) == len(set(names))
     assert {"store.move.provisioning.ready:after", "store.move.delete:before", "cloud.create_volume:after"} <= {*names}
+    assert {"store.wake:before", "store.wake:after"} <= {*names}
+    assert not {name for name in names if name.startswith(("store.move.suspended.wake", "store.move.stopped.wake"))}

@@ -87,6 +87,32 @@ async def test_asleep_and_awake_again(back: Back, sleep: str, asleep: State) -> 
     assert states == ["provisioning", "active", "draining", mid, asleep.value, "waking", "active"]
 
 
+@pytest.mark.parametrize("by_now", [State.ACTIVE, State.STOPPED, None])
+async def test_one_that_was_seen_asleep_and_is_elsewhere_by_now_comes_up_all_the_same(
+    back: Back, by_now: State | None
+) -> None:
+    """Another replica was quicker with it, in whatever it did."""
+    ada = somebody()
+    await back.ready(ada)
+    seen = await back.lifecycle.suspend(ada.user_id, actor="test")
+    async with another_replica(back) as other:
+        match by_now:
+            case State.ACTIVE:
+                await other.ready(ada)
+            case State.STOPPED:
+                await other.lifecycle.stop(ada.user_id, actor="test")
+            case None:
+                await other.lifecycle.destroy(ada.user_id, actor="test")
+    starts = back.starts()
+    bring_up = back.lifecycle.begin(ada, seen=seen)
+    if by_now is None:
+        with pytest.raises(BeingDeleted):
+            await bring_up.outcome
+        return
+    assert (await bring_up.outcome).state is State.ACTIVE
+    assert back.starts() == starts + (by_now is State.STOPPED)
+
+
 async def test_a_machine_that_slept_behind_our_back_is_woken_on_doubt(back: Back) -> None:
     ada = somebody()
     instance = await back.ready(ada)

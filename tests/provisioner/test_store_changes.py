@@ -3,13 +3,14 @@
 import asyncio
 from contextlib import aclosing
 from datetime import timedelta
+from uuid import uuid4
 
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
 from provisioner.instance import Event, State
-from provisioner.ports import Touch
+from provisioner.ports import Change, Touch
 from provisioner.store.changes import listen
 
 LISTENERS = "select pid from pg_stat_activity where query like 'LISTEN%' and datname = current_database()"
@@ -20,7 +21,7 @@ async def test_a_step_taken_by_another_replica_is_heard(store, make):
     async with aclosing(store.changes()) as changes:
         assert await anext(changes) is None  # listening from here on
         await store.move(instance.user_id, State.SUSPENDED, Event.WAKE, actor="other")
-        assert await anext(changes) == instance.user_id
+        assert await anext(changes) == Change(instance.user_id, State.WAKING)
 
 
 async def test_mere_activity_and_unchanged_values_are_not(store, make, clock, admin):
@@ -31,19 +32,29 @@ async def test_mere_activity_and_unchanged_values_are_not(store, make, clock, ad
         await store.touch([Touch(user_id=quiet.user_id, at=clock.now() + timedelta(seconds=1))])
         await admin.execute("update user_instances set state = state where user_id = $1", quiet.user_id)
         await admin.execute("update user_instances set private_ip = 'fdaa::9' where user_id = $1", loud.user_id)
-        assert await anext(changes) == loud.user_id
+        assert await anext(changes) == Change(loud.user_id, State.ACTIVE)
 
 
 async def test_creation_and_removal_are_heard(store, make):
     async with aclosing(store.changes()) as changes:
         assert await anext(changes) is None
         instance = await make(State.PROVISIONING)
-        assert await anext(changes) == instance.user_id
+        assert await anext(changes) == Change(instance.user_id, State.PROVISIONING)
         await store.move(instance.user_id, State.PROVISIONING, Event.DELETE, actor="test")
-        assert await anext(changes) == instance.user_id
+        assert await anext(changes) == Change(instance.user_id, State.DELETING)
         lease = await store.acquire(instance.user_id, owner="r1", ttl=timedelta(seconds=30))
         await store.remove(lease, actor="test")
-        assert await anext(changes) == instance.user_id
+        assert await anext(changes) == Change(instance.user_id, None)
+
+
+async def test_a_state_that_only_a_newer_replica_knows_is_not_known_here(store, admin):
+    """Two versions run side by side while a new one is rolled out."""
+    somebody = uuid4()
+    async with aclosing(store.changes()) as changes:
+        assert await anext(changes) is None
+        for word in (f"{somebody} dreaming", f"{somebody}"):
+            await admin.execute("select pg_notify('instance_changed', $1)", word)
+            assert await anext(changes) == Change(somebody, None)
 
 
 async def test_after_a_lost_connection_it_listens_again_and_says_that_it_was_deaf(store, make, admin):
@@ -53,7 +64,7 @@ async def test_after_a_lost_connection_it_listens_again_and_says_that_it_was_dea
         await admin.execute(f"select pg_terminate_backend(pid) from ({LISTENERS}) listeners")
         assert await anext(changes) is None
         await store.move(instance.user_id, State.SUSPENDED, Event.WAKE, actor="other")
-        assert await anext(changes) == instance.user_id
+        assert await anext(changes) == Change(instance.user_id, State.WAKING)
 
 
 async def test_while_the_database_is_away_it_keeps_trying(database, clock, admin):

@@ -5,10 +5,11 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from provisioner.errors import Moved
-from provisioner.instance import Event, State, UserId
+from provisioner.instance import ASLEEP, Event, IllegalStep, State, UserId
 
 TTL = timedelta(seconds=30)
 
@@ -169,3 +170,78 @@ async def test_only_a_deleting_instance_can_be_removed(store, make):
     with pytest.raises(Moved):
         await store.remove(lease, actor="operator")
     assert await store.find(instance.user_id) == instance
+
+
+# A wake, begun in one go --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", sorted(ASLEEP))
+async def test_a_wake_takes_the_lease_and_the_first_step_with_its_audit_row(store, make, admin, clock, state):
+    instance = await make(state, error="an old one")
+    lease, woken = await store.wake(instance.user_id, state, owner="r1", ttl=TTL, actor="visit")
+    assert lease == await store.renew(lease, ttl=TTL)
+    assert woken == replace(instance, state=State.WAKING, state_since=clock.now(), error=None)
+    assert await store.acquire(instance.user_id, owner="r2", ttl=TTL) is None
+    row = await admin.fetchrow(
+        "select a.actor, a.action, a.from_state, a.to_state, a.xmin = i.xmin as same_transaction"
+        " from gateway.audit_log a join user_instances i using (user_id) order by a.id desc limit 1"
+    )
+    assert tuple(row) == ("visit", "wake", state, "waking", True)
+
+
+async def test_who_is_elsewhere_by_now_is_not_woken_and_the_lease_is_there_all_the_same(store, make, admin):
+    instance = await make(State.ACTIVE)
+    before = await admin.fetchval("select count(*) from gateway.audit_log")
+    lease, woken = await store.wake(instance.user_id, State.SUSPENDED, owner="r1", ttl=TTL, actor="visit")
+    assert woken is None
+    assert await store.renew(lease, ttl=TTL)
+    assert await store.find(instance.user_id) == instance
+    assert await admin.fetchval("select count(*) from gateway.audit_log") == before
+
+
+async def test_while_another_has_the_lease_nobody_is_woken(store, make, clock):
+    instance = await make(State.SUSPENDED)
+    held = await store.acquire(instance.user_id, owner="r1", ttl=TTL)
+    assert await store.wake(instance.user_id, State.SUSPENDED, owner="r2", ttl=TTL, actor="visit") == (None, None)
+    assert await store.find(instance.user_id) == instance
+    await clock.advance(seconds=31)
+    lease, woken = await store.wake(instance.user_id, State.SUSPENDED, owner="r2", ttl=TTL, actor="visit")
+    assert lease.fence > held.fence
+    assert woken.state is State.WAKING
+
+
+async def test_of_many_replicas_that_wake_one_at_once_one_does(store, make, admin):
+    instance = await make(State.SUSPENDED)
+    told = await asyncio.gather(
+        *(store.wake(instance.user_id, State.SUSPENDED, owner=f"r{i}", ttl=TTL, actor="visit") for i in range(20))
+    )
+    assert len([lease for lease, _ in told if lease]) == len([row for _, row in told if row]) == 1
+    assert await admin.fetchval("select count(*) from gateway.audit_log where action = 'wake'") == 1
+
+
+async def test_a_wake_that_waited_for_another_step_sees_what_that_did(store, make, pool, admin):
+    """Its own look at the row is older than the step it waited for."""
+    instance = await make(State.SUSPENDED)
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("update public.user_instances set state = 'stopped' where user_id = $1", instance.user_id)
+        waking = asyncio.ensure_future(
+            store.wake(instance.user_id, State.SUSPENDED, owner="r1", ttl=TTL, actor="visit")
+        )
+        await waiters(admin, 1)
+    lease, woken = await waking
+    assert (lease.owner, woken) == ("r1", None)
+
+
+@pytest.mark.parametrize("state", sorted(ASLEEP))
+async def test_a_wake_whose_audit_row_cannot_be_written_takes_neither_step_nor_lease(store, make, state):
+    instance = await make(state)
+    with pytest.raises(asyncpg.NotNullViolationError):
+        await store.wake(instance.user_id, state, owner="r1", ttl=TTL, actor=None)
+    assert await store.find(instance.user_id) == instance
+    assert await store.acquire(instance.user_id, owner="r2", ttl=TTL)
+
+
+async def test_nobody_is_woken_from_a_state_that_is_no_sleep(store, make):
+    instance = await make(State.PROVISIONING)
+    with pytest.raises(IllegalStep):
+        await store.wake(instance.user_id, State.PROVISIONING, owner="r1", ttl=TTL, actor="visit")
