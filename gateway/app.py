@@ -57,7 +57,6 @@ from gateway.visiting import Visiting
 from provisioner.clock import Clock, SystemClock
 from provisioner.fly.breaker import Condition
 from provisioner.store.audit import prune
-from provisioner.store.changes import listen
 from provisioner.store.database import connection_to, queries
 from provisioner.store.migrate import known_versions
 from provisioner.store.operators import OperatorTable
@@ -144,7 +143,7 @@ async def running(
         in_background("drains", Drains(directory, store, traffic, relay.live, clock).run())
         in_background("directory", directory.watch())
         in_background("activity", activity.run())
-        in_background("sessions", room.watch(dsn))
+        in_background("sessions", room.watch(adapters.announced.hear))
         for name, work in back.loops.items():
             in_background(name, work())
         in_background("retention", keep_short(partial(prune, pool), clock, _kept(settings)))
@@ -237,7 +236,7 @@ async def running(
             pool=pool,
             queries=queries("admin"),
             store=store,
-            news=partial(listen, dsn, "audit_written", clock),
+            news=partial(adapters.announced.hear, "audit_written"),
             lifecycle=lifecycle,
             clock=clock,
             metrics=metrics,

@@ -31,6 +31,7 @@ from provisioner.queue import QueueDesk, Retrier
 from provisioner.reconciler import Reap, Reconciler, ReconcileSettings
 from provisioner.rollout import Rollouts, follow_rollouts
 from provisioner.spares import PoolSettings, Spares
+from provisioner.store.changes import Announcements
 from provisioner.store.database import connect
 from provisioner.store.plans import SubscriptionTable
 from provisioner.store.postgres import PostgresStore
@@ -57,6 +58,7 @@ class Adapters:
     """
 
     pool: Any
+    announced: Announcements
     store: PostgresStore
     cloud: FlyClient
     probe: GuardProbe
@@ -92,20 +94,22 @@ async def adapters_of(settings: Settings, clock: Clock) -> AsyncIterator[Adapter
         FlyClient.open(_fly(settings), clock, TurnTable(pool)) as cloud,
         GuardProbe.open() as probe,
     ):
-        plans, subscriptions = Plans(offer.plans), SubscriptionTable(pool, clock, listen_dsn=dsn)
+        announced = Announcements(dsn, clock)
+        plans, subscriptions = Plans(offer.plans), SubscriptionTable(pool, clock, announced=announced)
         await load(subscriptions, plans)
         watch = watcher(settings.failpoints)
         yield Adapters(
             pool=pool,
-            store=watch("store", PostgresStore(pool, clock, listen_dsn=dsn)),
+            announced=announced,
+            store=watch("store", PostgresStore(pool, clock, announced=announced)),
             cloud=watch("cloud", cloud),
             probe=probe,
             subscriptions=subscriptions,
             spares=watch("spares", SpareTable(pool, clock)),
-            rollouts=watch("rollouts", RolloutTable(pool, clock, listen_dsn=dsn)),
+            rollouts=watch("rollouts", RolloutTable(pool, clock, announced=announced)),
             plans=plans,
             offer=offer,
-            switch_records=SwitchTable(pool, clock, listen_dsn=dsn),
+            switch_records=SwitchTable(pool, clock, announced=announced),
         )
 
 

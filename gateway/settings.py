@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr = Field(description="Supabase's Postgres, direct or session mode (LISTEN is used).")
     database_pool: int = Field(
-        default=8, ge=2, le=50, description="Connections of a replica, beside two for LISTEN. Supabase caps them."
+        default=8, ge=2, le=50, description="Connections of a replica, beside one for LISTEN. Supabase caps them."
     )
     gateway_master_keys: Keys = Field(
         repr=False,

@@ -34,10 +34,10 @@ async def knock(
 
     None is a silence that says nothing about the Machine: this gateway was too busy to hear an answer in time.
 
-    Fly is asked beside it whether the Machine is up. Until it says so there is a knock every 100 ms, in case its word
-    comes late, and from then on 10→100 ms apart: knocks at a Machine that sleeps cost more than all else of a wake. One
-    that may be lost, as packets to a suspended Machine are, is not waited for. What goes wrong with the question to Fly
-    does not matter: it only saves time. Cancellable; raises what `heard` raises.
+    Fly is asked beside it whether the Machine is up. Until it says so there is a knock every 250 ms, in case its word
+    comes late: one at a Machine that sleeps costs us as much as a call to Fly, for nothing. From then on they come
+    10→100 ms apart, and one that may be lost, as packets to a suspended Machine are, is not waited for. What goes wrong
+    with the question to Fly does not matter: it only saves time. Cancellable; raises what `heard` raises.
     """
     clock, endpoint = parts.clock, parts.endpoint(where)
     until, pause = clock.monotonic() + within.total_seconds(), FIRST_PAUSE_S

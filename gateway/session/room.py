@@ -22,7 +22,7 @@ from gateway.session.supabase import SupabaseAuth, pool
 from gateway.session.token import Tokens
 from gateway.session.vault import Vault
 from gateway.session.visits import Visits
-from gateway.session.watch import LOGINS, STANDINGS, TOKENS, watch
+from gateway.session.watch import ENDS, LOGINS, STANDINGS, TOKENS, Announced, watch
 from provisioner.clock import Clock
 
 
@@ -43,14 +43,14 @@ class SessionRoom:
     _settings: SessionSettings
     _clock: Clock
 
-    async def watch(self, dsn: str) -> None:
-        """The room's background work, on a connection of its own to `dsn`. Runs until cancelled."""
+    async def watch(self, announced: Announced) -> None:
+        """The room's background work. Runs until cancelled."""
         await watch(
-            self.sessions,
-            dsn,
+            announced,
             clock=self._clock,
             seen_every=self._settings.seen_every,
-            more={
+            hears={
+                ENDS: self.heard_end,
                 TOKENS: self.personal.heard_end,
                 STANDINGS: lambda told: self.admissions.heard_change(None if told is None else UUID(told)),
                 LOGINS: lambda told: self.logins.heard_end(None if told is None else UUID(told)),
@@ -59,6 +59,10 @@ class SessionRoom:
             sweeps=(self.sessions.sweep, self.logins.sweep),
             books=(self.sessions.write_seen, self.account_sessions.write_seen, self.personal.write_used),
         )
+
+    def heard_end(self, told: str | None) -> None:
+        """A session ended on some replica: its payload; None when such news may have been missed."""
+        self.sessions.heard_end(None if told is None else bytes.fromhex(told))
 
 
 @asynccontextmanager

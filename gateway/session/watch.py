@@ -1,118 +1,62 @@
 """The session room's background work, run by the gateway's root for as long as it lives."""
 
 import asyncio
-import binascii
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
 from datetime import timedelta
-from types import MappingProxyType
 from typing import Any, Final
 
-import asyncpg
 import structlog
 
 from gateway.session.identity import SignInUnavailable
-from gateway.session.sessions import Sessions
 from provisioner.clock import Clock
 
-CHANNEL: Final = "session_ended"
+ENDS: Final = "session_ended"
 TOKENS: Final = "token_ended"
 STANDINGS: Final = "standing_changed"
 LOGINS: Final = "login_ended"
-ALIVE_EVERY: Final = 20.0  # seconds: a dead connection that nobody closed would keep quiet for ever
-RECONNECT: Final = 0.5
-RECONNECT_MAX: Final = 10.0
 SWEEP_EVERY: Final = timedelta(minutes=10)
 
+Announced = Callable[[str], AsyncGenerator[str | None, None]]
+"""Each payload sent to a channel, and None whenever some may have been missed; None comes first."""
 Hear = Callable[[str | None], None]
+"""Takes a payload, or None when some may have been missed. Raises ValueError for what is none."""
 log = structlog.get_logger(__name__)
 
 
 async def watch(
-    sessions: Sessions,
-    dsn: str,
+    announced: Announced,
     *,
     clock: Clock,
     seen_every: timedelta,
-    more: Mapping[str, Hear],
+    hears: Mapping[str, Hear],
     ends: Sequence[Callable[[], Coroutine[Any, Any, None]]],
     books: Sequence[Callable[[], Awaitable[None]]],
     sweeps: Sequence[Callable[[], Awaitable[None]]],
 ) -> None:
-    """Hear of what ends elsewhere, do what follows from it (`ends`), write what is noted down in `books`, and do the
-    `sweeps` now and then. Runs until cancelled.
+    """Tell each of `hears` the news of its channel, do what follows from them (`ends`), write what is noted down in
+    `books`, and do the `sweeps` now and then. Runs until cancelled.
     """
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(listen(sessions, dsn, clock=clock, more=more))
+        for channel, hear in hears.items():
+            tasks.create_task(listen(announced, channel, hear))
         for follow in ends:
             tasks.create_task(follow())
         tasks.create_task(_keep_books(books, sweeps, clock=clock, seen_every=seen_every))
 
 
-async def listen(
-    sessions: Sessions,
-    dsn: str,
-    *,
-    clock: Clock,
-    heard: asyncio.Event | None = None,
-    more: Mapping[str, Hear] = MappingProxyType({}),
-) -> None:
-    """Keep one connection on which Postgres tells of ended sessions; `heard` is set whenever it listens.
+async def listen(announced: Announced, channel: str, hear: Hear) -> None:
+    """Pass on what is announced, until cancelled.
 
-    `more` are further channels, and who hears their news: the payload, or None when news may have been missed.
-
-    While there is none, known sessions go on being served. Once there is one again, everything is dropped: what
-    ended in between was not heard.
+    While nothing can be heard, what is known goes on being served. None says that something may have been missed:
+    whoever hears it forgets everything.
     """
-    wait = RECONNECT
-    while True:
-        try:
-            connection = await asyncpg.connect(dsn, timeout=10)
+    async with aclosing(announced(channel)) as words:
+        async for word in words:
             try:
-                lost = asyncio.Event()
-                connection.add_termination_listener(lambda _, lost=lost: lost.set())
-                await connection.add_listener(CHANNEL, lambda *told: _hear(sessions, told[3]))
-                for channel, hear in more.items():  # on the same connection: missed together or not at all
-                    await connection.add_listener(channel, lambda *told, hear=hear: _pass_on(hear, told[3]))
-                sessions.heard_end(None)
-                for hear in more.values():
-                    hear(None)
-                wait = RECONNECT
-                if heard is not None:
-                    heard.set()
-                await _until_lost(connection, lost)
-            finally:
-                if heard is not None:
-                    heard.clear()
-                with suppress(Exception):
-                    await connection.close(timeout=2)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as broken:
-            log.warning("session_listener_lost", error=type(broken).__name__)
-        await clock.sleep(wait * (1 + clock.jitter()))
-        wait = min(wait * 2, RECONNECT_MAX)
-
-
-async def _until_lost(connection: Any, lost: asyncio.Event) -> None:
-    while not lost.is_set():
-        try:
-            async with asyncio.timeout(ALIVE_EVERY):
-                await lost.wait()
-        except TimeoutError:
-            await connection.execute("select 1", timeout=5)
-
-
-def _hear(sessions: Sessions, payload: str) -> None:
-    try:
-        sessions.heard_end(bytes.fromhex(payload))
-    except (ValueError, binascii.Error):
-        log.warning("session_end_unreadable")
-
-
-def _pass_on(hear: Hear, payload: str) -> None:
-    try:
-        hear(payload)
-    except ValueError:
-        log.warning("session_news_unreadable")
+                hear(word)
+            except ValueError:
+                log.warning("session_news_unreadable", channel=channel)
 
 
 async def _keep_books(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from provisioner.clock import Clock
 from provisioner.instance import UserId
-from provisioner.store.changes import listen
+from provisioner.store.changes import Announcements
 from provisioner.store.database import Tables, queries
 from provisioner.subscriptions import Subscriptions
 
@@ -15,11 +15,11 @@ _queries: Final = queries("plans")
 
 
 class SubscriptionTable(Tables):
-    """`provisioner.subscriptions.Subscriptions`, whose docstrings hold here. `listen_dsn` as in PostgresStore."""
+    """`provisioner.subscriptions.Subscriptions`, whose docstrings hold here."""
 
-    def __init__(self, pool: Any, clock: Clock, *, listen_dsn: str) -> None:
+    def __init__(self, pool: Any, clock: Clock, *, announced: Announcements) -> None:
         super().__init__(pool, clock)
-        self._listen_dsn = listen_dsn
+        self._announced = announced
 
     async def plans_in_force(self) -> Mapping[UserId, str]:
         return {UserId(row["user_id"]): row["plan"] async for row in _queries.plans_in_force(self._pool)}
@@ -33,7 +33,7 @@ class SubscriptionTable(Tables):
         return was
 
     async def plan_changes(self) -> AsyncGenerator[UserId | None, None]:
-        async with aclosing(listen(self._listen_dsn, "plan_changed", self._clock)) as words:
+        async with aclosing(self._announced.hear("plan_changed")) as words:
             async for word in words:
                 yield None if word is None else UserId(UUID(word))
 

@@ -11,7 +11,7 @@ from provisioner.clock import Clock
 from provisioner.instance import State, UserId
 from provisioner.ports import Change, Store
 from provisioner.store.awake import KeptAwake
-from provisioner.store.changes import listen
+from provisioner.store.changes import Announcements
 from provisioner.store.instances import Instances
 from provisioner.store.journal import Journal
 from provisioner.store.leases import Leases
@@ -23,17 +23,16 @@ _STATES: Final = {state.value: state for state in State}
 class PostgresStore(Instances, Leases, Queue, Journal, KeptAwake):
     """`ports.Store`, `audit.Trail` and `awake.Vigils` on Postgres.
 
-    `pool` comes from `database.connect`. `listen_dsn` leads to the same database for `changes`, not through a
-    transaction pooler. All times in the rows are `clock`'s.
+    `pool` comes from `database.connect`; `announced` is of the same database. All times in the rows are `clock`'s.
     """
 
-    def __init__(self, pool: Any, clock: Clock, *, listen_dsn: str) -> None:
+    def __init__(self, pool: Any, clock: Clock, *, announced: Announcements) -> None:
         super().__init__(pool, clock)
-        self._listen_dsn = listen_dsn
+        self._announced = announced
 
     async def changes(self) -> AsyncGenerator[Change | None, None]:
         """See `ports.Store`. The first item is None: from then on nothing is missed unsaid."""
-        async with aclosing(listen(self._listen_dsn, "instance_changed", self._clock)) as words:
+        async with aclosing(self._announced.hear("instance_changed")) as words:
             async for word in words:
                 yield None if word is None else _change(word)
 

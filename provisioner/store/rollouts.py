@@ -11,7 +11,7 @@ from provisioner.errors import Moved
 from provisioner.images import ROLLOUT_STEPS, Rollout, RolloutEvent, RolloutState, RolloutStore, Tally
 from provisioner.instance import Instance
 from provisioner.ports import Lease
-from provisioner.store.changes import listen
+from provisioner.store.changes import Announcements
 from provisioner.store.database import Tables, queries
 from provisioner.store.instances import instance_of
 
@@ -19,11 +19,11 @@ _queries: Final = queries("rollouts")
 
 
 class RolloutTable(Tables):
-    """`provisioner.images.RolloutStore`, whose docstrings hold here. `listen_dsn` as in PostgresStore."""
+    """`provisioner.images.RolloutStore`, whose docstrings hold here."""
 
-    def __init__(self, pool: Any, clock: Clock, *, listen_dsn: str) -> None:
+    def __init__(self, pool: Any, clock: Clock, *, announced: Announcements) -> None:
         super().__init__(pool, clock)
-        self._listen_dsn = listen_dsn
+        self._announced = announced
 
     async def newest_rollout(self) -> Rollout | None:
         row = await _queries.newest_rollout(self._pool)
@@ -115,7 +115,7 @@ class RolloutTable(Tables):
         return [instance_of(row) async for row in _queries.rollout_unproven(self._pool, id=rollout.id, most=limit)]
 
     async def rollout_changes(self) -> AsyncGenerator[None, None]:
-        async with aclosing(listen(self._listen_dsn, "rollout_changed", self._clock)) as words:
+        async with aclosing(self._announced.hear("rollout_changed")) as words:
             async for _ in words:
                 yield
 

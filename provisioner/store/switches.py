@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 from provisioner.clock import Clock
-from provisioner.store.changes import listen
+from provisioner.store.changes import Announcements
 from provisioner.store.database import Tables, queries
 from provisioner.switches import Position, Switch, SwitchRecords
 
@@ -13,11 +13,11 @@ _queries: Final = queries("switches")
 
 
 class SwitchTable(Tables):
-    """`provisioner.switches.SwitchRecords`, whose docstrings hold here. `listen_dsn` as in PostgresStore."""
+    """`provisioner.switches.SwitchRecords`, whose docstrings hold here."""
 
-    def __init__(self, pool: Any, clock: Clock, *, listen_dsn: str) -> None:
+    def __init__(self, pool: Any, clock: Clock, *, announced: Announcements) -> None:
         super().__init__(pool, clock)
-        self._listen_dsn = listen_dsn
+        self._announced = announced
 
     async def positions(self) -> Sequence[Position]:
         return [_position(row) async for row in _queries.all_switches(self._pool)]
@@ -29,7 +29,7 @@ class SwitchTable(Tables):
         return _position(row)
 
     async def switch_changes(self) -> AsyncGenerator[str | None, None]:
-        async with aclosing(listen(self._listen_dsn, "switch_changed", self._clock)) as words:
+        async with aclosing(self._announced.hear("switch_changed")) as words:
             async for word in words:
                 yield word
 

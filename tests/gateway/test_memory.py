@@ -13,6 +13,7 @@ from gateway.places import Places, Room
 from localcloud.database import Database
 from provisioner.instance import Event, Instance, State, UserId
 from provisioner.lifecycle import Visitor
+from provisioner.store.changes import Announcements
 from provisioner.store.database import connect
 from provisioner.store.postgres import PostgresStore
 from tests.parts.back import somebody
@@ -25,7 +26,7 @@ from tests.parts.line import line_to
 async def store(database: Database) -> AsyncIterator[PostgresStore]:
     clock = ManualClock()
     async with connect(database.dsn) as pool:
-        yield PostgresStore(pool, clock, listen_dsn=database.dsn)
+        yield PostgresStore(pool, clock, announced=Announcements(database.dsn, clock))
 
 
 async def an_active(store: PostgresStore, visitor: Visitor) -> Instance:
@@ -96,7 +97,7 @@ class TestDirectory:
         """Signed-in users with a ready Machine keep working; only what was never known cannot be told."""
         clock, ada = ManualClock(), somebody()
         async with connect(database.dsn) as pool:
-            store = PostgresStore(pool, clock, listen_dsn=database.dsn)
+            store = PostgresStore(pool, clock, announced=Announcements(database.dsn, clock))
             directory = Directory(store, clock)
             active = await an_active(store, ada)
             await directory.find(ada.user_id)
@@ -114,7 +115,7 @@ class TestDirectory:
         monkeypatch.setattr("gateway.directory.PATIENCE_S", 0.3)
         clock, ada = ManualClock(), somebody()
         async with line_to(database) as (line, far), connect(far.dsn, max_size=2, command_timeout=600) as pool:
-            store = PostgresStore(pool, clock, listen_dsn=far.dsn)
+            store = PostgresStore(pool, clock, announced=Announcements(far.dsn, clock))
             directory = Directory(store, clock)
             active = await an_active(store, ada)
             await directory.find(ada.user_id)
@@ -160,7 +161,7 @@ class TestActivity:
         """The database is away for a moment: nobody is put to sleep for that."""
         clock = ManualClock()
         async with connect(database.dsn) as pool:
-            store = PostgresStore(pool, clock, listen_dsn=database.dsn)
+            store = PostgresStore(pool, clock, announced=Announcements(database.dsn, clock))
         activity = Activity(store, clock, every_s=2)
         activity.touch(ADA)
         with pytest.raises(asyncpg.InterfaceError):

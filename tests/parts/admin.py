@@ -21,7 +21,6 @@ from provisioner.offer import shipped
 from provisioner.pool import Pool
 from provisioner.queue import QueueDesk
 from provisioner.rollout import Rollouts
-from provisioner.store.changes import listen
 from provisioner.store.database import queries
 from provisioner.store.operators import OperatorTable
 from provisioner.store.plans import SubscriptionTable
@@ -47,7 +46,7 @@ def listener(back: Back, *, open_metrics: bool = False) -> TestServer:
         pool=back.pool,
         queries=queries("admin"),
         store=back.store,
-        news=partial(listen, back.database.dsn, "audit_written", clock),
+        news=partial(back.announced.hear, "audit_written"),
         lifecycle=back.lifecycle,
         clock=clock,
         metrics=Metrics(),
@@ -58,7 +57,7 @@ def listener(back: Back, *, open_metrics: bool = False) -> TestServer:
         token=TOKEN,
         open_metrics=open_metrics,
         master_keys={"k1": b"k" * 32},
-        switch_records=SwitchTable(back.pool, clock, listen_dsn=back.database.dsn),
+        switch_records=SwitchTable(back.pool, clock, announced=back.announced),
         switches=back.parts.switches,
         webhook_queries=queries("webhooks"),
         webhooks_private=True,
@@ -69,7 +68,7 @@ def listener(back: Back, *, open_metrics: bool = False) -> TestServer:
         findings=SightingTable(back.pool, clock).all_sightings,
         awake=Awake(back.store, back.traffic, clock, back.parts.plans.of),
         rollouts=Rollouts(back.parts, back.lifecycle, back.parts.rollouts),
-        subscriptions=SubscriptionTable(back.pool, clock, listen_dsn=back.database.dsn),
+        subscriptions=SubscriptionTable(back.pool, clock, announced=back.announced),
         plans=back.parts.plans,
         prices=shipped().prices,
         checkup=checkup,

@@ -25,6 +25,7 @@ from provisioner.lifecycle import Lifecycle, Visitor
 from provisioner.parts import LifecycleSettings, Parts
 from provisioner.probe import GuardProbe
 from provisioner.spares import PoolSettings
+from provisioner.store.changes import Announcements
 from provisioner.store.database import connect
 from provisioner.store.postgres import PostgresStore
 from provisioner.store.rollouts import RolloutTable
@@ -75,6 +76,7 @@ class Back:
     database: Database
     pool: Any
     spares: SpareTable
+    announced: Announcements
 
     async def ready(self, visitor: Visitor, **given: bool) -> Instance:
         """Their Instance, ACTIVE, and nobody works on it any more."""
@@ -150,7 +152,8 @@ async def _replica(
     clock, traffic = SystemClock(), ScriptedTraffic()
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(connect(database.dsn))
-        store = PostgresStore(pool, clock, listen_dsn=database.dsn)
+        announced = Announcements(database.dsn, clock)
+        store = PostgresStore(pool, clock, announced=announced)
         spares = SpareTable(pool, clock)
         cloud = await stack.enter_async_context(FlyClient.open(FlySettings(token=TOKEN, api_url=fly.url), clock))
         await cloud.ensure_app(APP, "personal")
@@ -166,7 +169,7 @@ async def _replica(
             spares=spares,
             pool=pool_settings,
             images=Images(IMAGE),
-            rollouts=RolloutTable(pool, clock, listen_dsn=database.dsn),
+            rollouts=RolloutTable(pool, clock, announced=announced),
         )
         lifecycle = await stack.enter_async_context(Lifecycle(parts))
-        yield Back(parts, lifecycle, store, cloud, fly, traffic, database, pool, spares)
+        yield Back(parts, lifecycle, store, cloud, fly, traffic, database, pool, spares, announced)

@@ -9,6 +9,7 @@ import pytest
 
 from localcloud.database import Database
 from provisioner.instance import Instance, State, UserId
+from provisioner.store.changes import Announcements
 from provisioner.store.database import connect
 from provisioner.store.postgres import PostgresStore
 from tests.parts.clock import ManualClock
@@ -30,7 +31,7 @@ async def pool(database: Database) -> AsyncIterator[Any]:
 @pytest.fixture
 def store(pool: Any, clock: ManualClock, database: Database) -> PostgresStore:
     """As the plain role `gateway`."""
-    return PostgresStore(pool, clock, listen_dsn=database.dsn)
+    return PostgresStore(pool, clock, announced=Announcements(database.dsn, clock))
 
 
 @pytest.fixture

@@ -38,7 +38,10 @@ async def contents(database: Database) -> tuple[dict[str, str], list[tuple[str, 
     admin = await asyncpg.connect(database.admin_dsn)
     try:
         names = [row["name"] for row in await admin.fetch(CONTENTS)]
-        rows = {n: await admin.fetchval(f"select coalesce(string_agg(t::text, '|'), '') from {n} t") for n in names}
+        rows = {
+            n: await admin.fetchval(f"select coalesce(string_agg(t::text, '|' order by t::text), '') from {n} t")
+            for n in names
+        }
         places = await admin.fetch("select sequencename, last_value from pg_sequences order by 1")
         return rows, [tuple(place) for place in places]
     finally:

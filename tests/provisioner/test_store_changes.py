@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 
 from provisioner.instance import Event, State
 from provisioner.ports import Change, Touch
-from provisioner.store.changes import listen
+from provisioner.store.changes import Announcements
 
-LISTENERS = "select pid from pg_stat_activity where query like 'LISTEN%' and datname = current_database()"
+LISTENERS = "select pid from pg_stat_activity where query ~ '^(UN)?LISTEN' and datname = current_database()"
 
 
 async def test_a_step_taken_by_another_replica_is_heard(store, make):
@@ -67,9 +67,52 @@ async def test_after_a_lost_connection_it_listens_again_and_says_that_it_was_dea
         assert await anext(changes) == Change(instance.user_id, State.WAKING)
 
 
+async def test_everybody_here_hears_on_one_connection_what_they_listen_to(database, clock, admin):
+    """Each connection that listens is woken by every NOTIFY, and Supabase counts them."""
+    announced = Announcements(database.dsn, clock)
+    async with aclosing(announced.hear("tides")) as one, aclosing(announced.hear("winds")) as other:
+        assert (await anext(one), await anext(other)) == (None, None)
+        async with aclosing(announced.hear("tides")) as late:
+            assert await anext(late) is None
+            assert await admin.fetchval(f"select count(*) from ({LISTENERS}) listeners") == 1
+            await admin.execute("select pg_notify('tides', 'high'), pg_notify('winds', 'north')")
+            assert (await anext(one), await anext(late), await anext(other)) == ("high", "high", "north")
+        await admin.execute("select pg_notify('tides', 'low')")
+        assert await anext(one) == "low"
+        await admin.execute(f"select pg_terminate_backend(pid) from ({LISTENERS}) listeners")
+        assert (await anext(one), await anext(other)) == (None, None)
+        await admin.execute("select pg_notify('winds', 'south')")
+        assert await anext(other) == "south"
+
+
+async def test_what_nobody_listens_to_any_more_is_not_listened_to(database, clock, admin):
+    """An operator closed the live log: the audit rows of all need not be called out to this replica."""
+    announced = Announcements(database.dsn, clock)
+    channels = "select query from pg_stat_activity where query ~* '^(un)?listen' and datname = current_database()"
+    async with aclosing(announced.hear("tides")) as one:
+        assert await anext(one) is None
+        async with aclosing(announced.hear("winds")) as other:
+            assert await anext(other) is None
+            assert "winds" in await admin.fetchval(channels)
+        async with asyncio.timeout(10):
+            while "UNLISTEN" not in await admin.fetchval(channels):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await admin.execute("select pg_notify('tides', 'high')")
+        assert await anext(one) == "high"
+
+
+async def test_who_comes_back_after_the_last_has_left_is_heard_again(database, clock, admin):
+    announced = Announcements(database.dsn, clock)
+    for _ in range(2):
+        async with aclosing(announced.hear("tides")) as one:
+            assert await anext(one) is None
+            await admin.execute("select pg_notify('tides', 'high')")
+            assert await anext(one) == "high"
+
+
 async def test_while_the_database_is_away_it_keeps_trying(database, clock, admin):
     """A failover takes minutes; nobody restarts the gateway for it."""
-    async with aclosing(listen(database.dsn, "anything", clock)) as words:
+    async with aclosing(Announcements(database.dsn, clock).hear("anything")) as words:
         assert await anext(words) is None
         with capture_logs() as logs:
             await admin.execute("alter role gateway nologin")
@@ -108,7 +151,7 @@ async def test_cancelling_the_listener_leaves_no_connection_behind(store, admin)
 
 async def test_a_session_that_ends_is_called_out_by_the_hash_of_its_id(database, clock):
     connection = await asyncpg.connect(database.dsn)
-    async with aclosing(listen(database.dsn, "session_ended", clock)) as words:
+    async with aclosing(Announcements(database.dsn, clock).hear("session_ended")) as words:
         assert await anext(words) is None
         await connection.execute(
             "insert into gateway.sessions (id_hash, user_id, email, access_token, refresh_token, access_expires_at,"

@@ -9,6 +9,7 @@ import pytest
 
 from provisioner.errors import Moved
 from provisioner.instance import Event, State
+from provisioner.store.changes import Announcements
 from provisioner.store.database import connect, queries
 from provisioner.store.postgres import PostgresStore
 from tests.parts.line import line_to
@@ -65,7 +66,7 @@ async def test_the_store_works_without_prepared_statements_too(database, make, c
     """A transaction pooler between us and Postgres allows none."""
     instance = await make(State.SUSPENDED)
     async with connect(database.dsn, statement_cache_size=0) as pool:
-        store = PostgresStore(pool, clock, listen_dsn=database.dsn)
+        store = PostgresStore(pool, clock, announced=Announcements(database.dsn, clock))
         moved = await store.move(instance.user_id, State.SUSPENDED, Event.WAKE, actor="test")
         assert moved.state is State.WAKING
         with pytest.raises(Moved):

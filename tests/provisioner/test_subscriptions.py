@@ -14,6 +14,7 @@ from provisioner.instance import UserId
 from provisioner.offer import shipped_plans
 from provisioner.plans import NoSuchPlan
 from provisioner.store.audit import latest, verify
+from provisioner.store.changes import Announcements
 from provisioner.store.database import connect
 from provisioner.store.plans import SubscriptionTable
 from provisioner.subscriptions import change_plan, follow, load
@@ -30,7 +31,7 @@ async def pool(database) -> AsyncIterator[Any]:  # type: ignore[no-untyped-def]
 
 @pytest.fixture
 def table(database, pool) -> SubscriptionTable:  # type: ignore[no-untyped-def]
-    return SubscriptionTable(pool, SystemClock(), listen_dsn=database.dsn)
+    return SubscriptionTable(pool, SystemClock(), announced=Announcements(database.dsn, SystemClock()))
 
 
 async def told(pool: Any) -> list[Entry]:

@@ -30,7 +30,7 @@ def hold(back: Back, name: Switch, message: str = "", *, on: bool = True) -> Non
 
 
 async def test_every_replica_follows_and_one_row_is_written(back: Back) -> None:
-    table = SwitchTable(back.pool, back.parts.clock, listen_dsn=back.database.dsn)
+    table = SwitchTable(back.pool, back.parts.clock, announced=back.announced)
     other, heard = Switches(), asyncio.Event()
     other.when_changed(lambda: heard.set() if other.on(P) else None)
     async with Tasks() as tasks:

@@ -49,7 +49,7 @@ class Stage:
             self.stuck.user_id,
         )
         await self.back.pool.execute("update gateway.rollouts set state = 'running' where state = 'paused'")
-        switches = SwitchTable(self.back.pool, self.back.parts.clock, listen_dsn=self.back.database.dsn)
+        switches = SwitchTable(self.back.pool, self.back.parts.clock, announced=self.back.announced)
         for position in await switches.positions():
             if position.is_on:
                 await switches.flip(position.name, False, "", actor="test")

@@ -24,6 +24,7 @@ from gateway.session.sessions import Sessions
 from gateway.session.settings import SessionSettings
 from localcloud.auth import LocalAuth, local_auth
 from localcloud.database import Database
+from provisioner.store.changes import Announcements
 from provisioner.store.database import connect
 from tests.parts.plain_http import NO_TLS
 
@@ -63,6 +64,7 @@ class Cloud:
     clock: MovableClock
     http: httpx.AsyncClient
     """For looking behind the scenes."""
+    announced: Announcements
 
     async def pull(self, method: str, path: str, body: object = None) -> Any:
         answer = await self.http.request(method, f"{self.auth.url}/_local{path}", json=body)
@@ -89,7 +91,7 @@ async def cloud_for_test(folder: Path, dsn: str, **project: Any) -> AsyncIterato
         local_auth(folder, publishable_key="sb_publishable_test", secret_key="sb_secret_test", **project) as auth,
         httpx.AsyncClient(trust_env=False, verify=NO_TLS) as http,
     ):
-        yield Cloud(auth, dsn, clock, http)
+        yield Cloud(auth, dsn, clock, http, Announcements(dsn, clock))
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ async def test_a_revocation_is_heard_by_every_replica(cloud: Cloud, gateway: Rep
     """The database calls it out; the other replica's memory forgets the token."""
     text = await issue(gateway.room.personal)
     await gateway.room.personal.verify(text)
-    work = asyncio.ensure_future(gateway.room.watch(cloud.dsn))
+    work = asyncio.ensure_future(gateway.room.watch(cloud.announced.hear))
     connection = await asyncpg.connect(cloud.dsn)
 
     async def refused() -> bool:

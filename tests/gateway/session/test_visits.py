@@ -58,7 +58,7 @@ async def test_a_visit_ends_by_itself_and_cuts_what_it_opened(
         works = []
         for name, each in (("one", gateway), ("two", other)):
             each.room.sessions.when_ended(ended[name].append)
-            works.append(asyncio.ensure_future(each.room.watch(cloud.dsn)))
+            works.append(asyncio.ensure_future(each.room.watch(cloud.announced.hear)))
             await each.room.sessions.identify(header(visit))
         cloud.clock.pass_(minutes=9, seconds=50)
         for each in (gateway, other):

@@ -8,16 +8,22 @@ import asyncpg
 import pytest
 
 from gateway.session import cookie
-from gateway.session.watch import CHANNEL, listen
+from gateway.session.watch import ENDS, listen
 from localcloud.database import Database
 from tests.gateway.session.stage import ADA, Browser, Cloud, Replica, replica, until
 
 
 @asynccontextmanager
 async def listening(gateway: Replica, cloud: Cloud) -> AsyncIterator[asyncio.Event]:
-    """Listens until the block ends; the event is set while it does."""
+    """Listens until the block ends; the event is set once it does."""
     heard = asyncio.Event()
-    task = asyncio.ensure_future(listen(gateway.room.sessions, cloud.dsn, clock=cloud.clock, heard=heard))
+
+    def hear(word: str | None) -> None:
+        gateway.room.heard_end(word)
+        if word is None:
+            heard.set()
+
+    task = asyncio.ensure_future(listen(cloud.announced.hear, ENDS, hear))
     try:
         async with asyncio.timeout(5):
             await heard.wait()
@@ -78,7 +84,7 @@ async def test_news_that_nobody_understands_is_ignored(cloud: Cloud, gateway: Re
     async with listening(gateway, cloud):
         connection = await asyncpg.connect(cloud.dsn)
         for payload in ("", "nonsense", "zz"):
-            await connection.execute("select pg_notify($1, $2)", CHANNEL, payload)
+            await connection.execute("select pg_notify($1, $2)", ENDS, payload)
         await connection.execute("delete from gateway.sessions")
         await connection.close()
         await until(lambda: gateway.room.sessions.peek(browser.session_id) is None)
@@ -88,7 +94,7 @@ async def test_the_rooms_background_work_keeps_the_books(cloud: Cloud, gateway: 
     """`watch` listens, writes when sessions were used, and sweeps, until it is cancelled."""
     await browser.sign_in(ADA)
     sessions = gateway.room.sessions
-    work = asyncio.ensure_future(gateway.room.watch(cloud.dsn))
+    work = asyncio.ensure_future(gateway.room.watch(cloud.announced.hear))
     connection = await asyncpg.connect(cloud.dsn)
     cloud.clock.pass_(days=3)
     await sessions.identify([f"jarvis={browser.session_id}"])

@@ -24,7 +24,7 @@ from gateway.webhooks.book import Webhook, WebhookBook
 from gateway.webhooks.courier import KEPT, TOGETHER_S, TRIES_MOST, Courier, Tried, verdict
 from gateway.webhooks.signing import signed
 from localcloud.database import Database
-from provisioner.store.changes import listen
+from provisioner.store.changes import Announcements
 from provisioner.store.database import connect, queries
 from provisioner.store.postgres import PostgresStore
 from tests.parts.clock import ManualClock
@@ -60,11 +60,11 @@ class Office:
 
     def __init__(self, pool: Any, dsn: str) -> None:
         self.pool, self.clock = pool, ManualClock()
-        self.store = PostgresStore(pool, self.clock, listen_dsn=dsn)
+        self.store = PostgresStore(pool, self.clock, announced=Announcements(dsn, self.clock))
         self.book = WebhookBook(pool, queries("webhooks"), self.clock, KEYS)
 
     def courier(self, *, private: bool = True) -> Courier:
-        feed = Feed(self.store, lambda: listen("", "", self.clock), self.clock)
+        feed = Feed(self.store, lambda: Announcements("", self.clock).hear(""), self.clock)
         return Courier(self.book, feed, self.clock, show=entry_json, private=private)
 
     async def rounds(self, n: int = 1, *, private: bool = True) -> None:
