@@ -8,7 +8,7 @@ from provisioner.claim import personalise
 from provisioner.errors import CloudError, CloudUnreachable, NoCapacity, NotReady, RateLimited
 from provisioner.instance import Event, Instance, State
 from provisioner.knocking import knock
-from provisioner.making import Making, known, machine_of, where_of
+from provisioner.making import Making, known, machine_of, unasked, where_of
 from provisioner.parts import Parts
 from provisioner.plan import Act, plan
 from provisioner.ports import Lease, Machine, MachineState
@@ -90,7 +90,9 @@ class BringUp:
 
     async def _attempt(self, instance: Instance, *, asleep: bool) -> Instance:
         if asleep and instance.machine_id is not None:
-            await self._start(instance)  # asked at once, before we look: most Machines are just asleep
+            up = await self._resume(instance)
+            if up is not None:
+                return up
         while self._parts.clock.monotonic() < self._deadline:
             machine = await machine_of(self._parts, instance)
             instance = await self._note_host(instance, machine)
@@ -143,10 +145,24 @@ class BringUp:
         since = self._parts.clock.now() if down else None
         return await self._parts.store.note_host(self._lease, down_since=since)
 
-    async def _start(self, instance: Instance) -> None:
+    async def _resume(self, instance: Instance) -> Instance | None:
+        """Start it before we look: most are just asleep, and answer where they did before, as an address changes
+        only in a boot (facts: private_ip). Those are ACTIVE without a look; None for all others.
+        """
+        resumes = await self._start(instance)
+        if not resumes or instance.host_down_since is not None:
+            return None
+        machine = unasked(instance)
+        where = where_of(instance, machine)
+        if where is None or not await self._answers(instance, machine, where):
+            return None
+        return await self._ready(instance, machine, where)
+
+    async def _start(self, instance: Instance) -> bool:
+        """Whether it comes up where it slept; else a look has to tell."""
         self._progress.reach(self._progress.machine)
         try:
-            await self._parts.cloud.start(instance.app_name, known(instance))
+            return await self._parts.cloud.start(instance.app_name, known(instance))
         except CloudUnreachable:
             raise
         except CloudError as fault:
@@ -157,6 +173,7 @@ class BringUp:
             if isinstance(fault, (*HOPELESS, RateLimited, NoCapacity)):
                 raise
             await self._parts.clock.sleep(0.1)
+            return False
 
     async def _answers(self, instance: Instance, machine: Machine, where: str) -> bool:
         """Knock for about a second; then it is time to look at the Machine again."""

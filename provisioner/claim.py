@@ -8,8 +8,9 @@ from provisioner import naming
 from provisioner.errors import CloudBroken, CloudError, CloudSilent, CloudUnreachable, NotAllowed, RateLimited
 from provisioner.instance import Instance, Isolation, State, UserId
 from provisioner.knocking import knock
+from provisioner.making import unasked
 from provisioner.parts import Parts
-from provisioner.ports import Lease, Machine, MachineState
+from provisioner.ports import Lease
 from provisioner.probe import Health
 from provisioner.progress import Progress
 
@@ -80,27 +81,10 @@ async def _dead_because(parts: Parts, instance: Instance, progress: Progress) ->
             return await personalise(parts, instance, where)
         return health not in (Health.SILENT, None)  # theirs already: an answer was lost, or a replica died after it
 
-    if await knock(parts, instance.app_name, _started(instance), where, within=parts.pool.claim_within, heard=heard):
+    if await knock(parts, instance.app_name, unasked(instance), where, within=parts.pool.claim_within, heard=heard):
         progress.reach("app")
         return None
     return f"no answer within {parts.pool.claim_within}"
-
-
-def _started(instance: Instance) -> Machine:
-    """Its Machine, of which Fly was not asked since it was told to start it."""
-    assert instance.machine_id is not None  # noqa: S101
-    return Machine(
-        id=instance.machine_id,
-        name=instance.machine_name,
-        state=MachineState.UNKNOWN,
-        region=instance.region,
-        version="",
-        private_ip=instance.private_ip,
-        volume_id=instance.volume_id,
-        image=instance.image,
-        metadata={},
-        host_ok=True,
-    )
 
 
 def _fresh(parts: Parts, user_id: UserId) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -12,7 +13,7 @@ from provisioner.ports import Machine, MachineState
 from provisioner.probe import Health
 from provisioner.tasks import Tasks
 
-ASLEEP_PAUSE_S: Final = 0.25
+ASLEEP_PAUSE_S: Final = 0.5
 FIRST_PAUSE_S: Final = 0.01
 LONGEST_PAUSE_S: Final = 0.1
 ONE_KNOCK_S: Final = 0.5
@@ -34,10 +35,10 @@ async def knock(
 
     None is a silence that says nothing about the Machine: this gateway was too busy to hear an answer in time.
 
-    Fly is asked beside it whether the Machine is up. Until it says so there is a knock every 250 ms, in case its word
-    comes late: one at a Machine that sleeps costs us as much as a call to Fly, for nothing. From then on they come
-    10→100 ms apart, and one that may be lost, as packets to a suspended Machine are, is not waited for. What goes wrong
-    with the question to Fly does not matter: it only saves time. Cancellable; raises what `heard` raises.
+    Fly is asked beside it whether the Machine is up. Until it says so there is a knock every 500 ms, in case its word
+    comes late: one at a Machine that sleeps costs us as much as a call to Fly, for nothing. From then on, or if Fly
+    will not say, they come 10→100 ms apart. One that may be lost, as packets to a suspended Machine are, is not waited
+    for when Fly's word comes. Cancellable; raises what `heard` raises.
     """
     clock, endpoint = parts.clock, parts.endpoint(where)
     until, pause = clock.monotonic() + within.total_seconds(), FIRST_PAUSE_S
@@ -61,10 +62,7 @@ async def knock(
 
 
 async def _is_up(parts: Parts, app: str, machine: Machine) -> None:
-    """Return when Fly says so; after a failure to ask, never."""
-    if machine.state is MachineState.STARTED:
-        return
-    try:
-        await parts.cloud.wait(app, machine, UP, timeout=timedelta(seconds=60))
-    except CloudError:
-        await asyncio.Event().wait()
+    """Return when Fly says so, or will not say."""
+    if machine.state is not MachineState.STARTED:
+        with suppress(CloudError):
+            await parts.cloud.wait(app, machine, UP, timeout=timedelta(seconds=60))

@@ -8,7 +8,7 @@ from provisioner import naming
 from provisioner.errors import HostLost
 from provisioner.instance import Instance, Isolation, MachineId, State
 from provisioner.parts import Parts
-from provisioner.ports import Lease, Machine, MachineSpec, Volume, VolumeSource
+from provisioner.ports import Lease, Machine, MachineSpec, MachineState, Volume, VolumeSource
 
 log = structlog.get_logger(__name__)
 
@@ -143,6 +143,22 @@ class Making:
 def where_of(instance: Instance, machine: Machine) -> str | None:
     """Where the gateway reaches this Machine; None as long as Fly has not told."""
     return instance.flycast_ip if instance.isolation is Isolation.APP else machine.private_ip
+
+
+def unasked(instance: Instance) -> Machine:
+    """Its Machine as far as the record tells, Fly having been told to start it and not asked since."""
+    return Machine(
+        id=known(instance),
+        name=instance.machine_name,
+        state=MachineState.UNKNOWN,
+        region=instance.region,
+        version="",
+        private_ip=instance.private_ip,
+        volume_id=instance.volume_id,
+        image=instance.image,
+        metadata={},
+        host_ok=True,
+    )
 
 
 async def machine_of(parts: Parts, instance: Instance) -> Machine | None:

@@ -145,8 +145,11 @@ class Cloud(Protocol):
         before Fly is done: `wait` with the answer. Raises WrongState for one that runs, or whose host is away.
         """
 
-    async def start(self, app: str, machine_id: MachineId) -> None:
-        """Success also if it is `started` or `starting` already."""
+    async def start(self, app: str, machine_id: MachineId) -> bool:
+        """Success also if it is `started` or `starting` already.
+
+        True: it was suspended and comes up where it slept, by Fly's word. Whether its memory is good, nobody says.
+        """
 
     async def stop(self, app: str, machine_id: MachineId, *, signal: str, timeout: timedelta) -> None: ...
     async def suspend(self, app: str, machine_id: MachineId) -> None: ...

@@ -5,9 +5,10 @@ Networks are not kept apart here: everybody on this host reaches every address.
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, cast
 
 from localcloud.fly.addresses import GUARD_PORT, listen_on
 from localcloud.fly.errors import Refused
@@ -18,7 +19,6 @@ from localcloud.fly.world import World
 
 log = logging.getLogger(__name__)
 
-_SIZE: Final = 65536
 _ASLEEP: Final = (State.STOPPED, State.SUSPENDED)
 _PATIENCE_S: Final = 10.0
 
@@ -29,7 +29,7 @@ class Flycast:
     def __init__(self, world: World, verbs: Verbs) -> None:
         self._world, self._verbs = world, verbs
         self._servers: dict[str, asyncio.Server] = {}
-        self._carried: set[asyncio.Task[None]] = set()
+        self._callers: set[_Caller] = set()
 
     async def __aenter__(self) -> Self:
         """Listen again on the addresses that were assigned in an earlier run."""
@@ -47,26 +47,17 @@ class Flycast:
     ) -> None:
         for address in list(self._servers):
             self.close(address)
-        for task in list(self._carried):
-            task.cancel()
-        await asyncio.gather(*self._carried, return_exceptions=True)
+        connecting = [caller.connecting for caller in self._callers]
+        for caller in list(self._callers):
+            caller.end()
+        await asyncio.gather(*connecting, return_exceptions=True)
 
     async def open(self, app: App, address: str) -> None:
         """Answer on `address`, which is the app's from now on. Raises OSError."""
         host, _, port = listen_on(address).rpartition(":")
-
-        async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            if task is None:
-                return
-            self._carried.add(task)
-            try:
-                await self._carry(app.name, reader, writer)
-            finally:
-                self._carried.discard(task)
-                writer.close()
-
-        self._servers[address] = await asyncio.start_server(carry, host, int(port))
+        self._servers[address] = await asyncio.get_running_loop().create_server(
+            lambda: _Caller(app.name, self._where, self._callers), host, int(port)
+        )
 
     def close(self, address: str) -> None:
         """The address is released."""
@@ -74,18 +65,14 @@ class Flycast:
         if server is not None:
             server.close()
 
-    async def _carry(self, app_name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _where(self, app_name: str) -> tuple[str, int] | None:
+        """Host and port at the Machine that answers for the app."""
         machine, service = await self._target(app_name)
         if machine is None or service is None:
-            return  # Fly Proxy takes the connection too before it finds that there is nobody
+            return None
         port = service.get("internal_port", GUARD_PORT)
         host, _, guard = listen_on(machine.private_ip).rpartition(":")
-        with suppress(OSError):
-            upstream, sink = await asyncio.open_connection(host, int(guard) if port == GUARD_PORT else port)
-            try:
-                await asyncio.gather(_pump(reader, sink), _pump(upstream, writer))
-            finally:
-                sink.close()
+        return host, int(guard) if port == GUARD_PORT else port
 
     async def _target(self, app_name: str) -> tuple[Machine | None, Json | None]:
         """A Machine that is up and offers the port, woken first if its service says autostart."""
@@ -114,11 +101,96 @@ def _offers(machine: Machine) -> list[Json]:
     return [s for s in services if any(port.get("port") == GUARD_PORT for port in s.get("ports", []))]
 
 
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    """Carry bytes one way until it ends, then end the other side's reading too."""
-    with suppress(ConnectionError):
-        while data := await source.read(_SIZE):
-            sink.write(data)
-            await sink.drain()
-    with suppress(OSError, RuntimeError):
-        sink.write_eof()
+class _End(asyncio.Protocol):
+    """One end of a carried connection: what comes in here goes out at the other."""
+
+    def __init__(self) -> None:
+        self.other: _End | None = None
+        self.transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one too, and does not say so
+
+    def data_received(self, data: bytes) -> None:
+        if (out := self._out()) is not None:
+            out.write(data)
+
+    def eof_received(self) -> bool:
+        """The other end's reader hears of it too; what it still says is carried on."""
+        with suppress(OSError, RuntimeError):
+            if (out := self._out()) is not None:
+                out.write_eof()
+        return True
+
+    def pause_writing(self) -> None:
+        if (out := self._out()) is not None:
+            out.pause_reading()
+
+    def resume_writing(self) -> None:
+        if (out := self._out()) is not None:
+            out.resume_reading()
+
+    def connection_lost(self, fault: Exception | None) -> None:
+        if (out := self._out()) is not None:
+            out.close()
+
+    def _out(self) -> asyncio.Transport | None:
+        return None if self.other is None else self.other.transport
+
+
+class _Caller(_End):
+    """A connection to an address of ours. What it says before there is somebody to carry it to is kept."""
+
+    connecting: asyncio.Task[None]
+
+    def __init__(
+        self, app_name: str, where: Callable[[str], Awaitable[tuple[str, int] | None]], callers: "set[_Caller]"
+    ) -> None:
+        super().__init__()
+        self._app_name, self._where, self._callers = app_name, where, callers
+        self._early, self._ended_early = b"", False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._callers.add(self)
+        self.connecting = asyncio.get_running_loop().create_task(self._connect())
+
+    def data_received(self, data: bytes) -> None:
+        if self._out() is not None:
+            super().data_received(data)
+        elif self.transport is not None:
+            self._early += data
+            self.transport.pause_reading()  # enough: not in connection_made, where uvloop's cannot be paused yet
+
+    def eof_received(self) -> bool:
+        self._ended_early = self._out() is None
+        return super().eof_received()
+
+    def connection_lost(self, fault: Exception | None) -> None:
+        self._callers.discard(self)
+        self.connecting.cancel()
+        super().connection_lost(fault)
+
+    def end(self) -> None:
+        """The stand-in closes."""
+        self.connecting.cancel()
+        if self.transport is not None:
+            self.transport.abort()
+
+    async def _connect(self) -> None:
+        assert self.transport is not None  # noqa: S101
+        far = _End()
+        self.other, far.other = far, self
+        try:
+            where = await self._where(self._app_name)
+            if where is not None:
+                await asyncio.get_running_loop().create_connection(lambda: far, *where)
+                if self._early:
+                    super().data_received(self._early)
+                    self.transport.resume_reading()
+                if self._ended_early:
+                    super().eof_received()
+                return
+        except OSError:
+            pass
+        self.transport.close()  # Fly Proxy takes the connection too before it finds that there is nobody

@@ -208,9 +208,9 @@ def update_machine(app: str, machine_id: MachineId, body: Mapping[str, object]) 
     )
 
 
-def start(app: str, machine_id: MachineId) -> Call[None]:
+def start(app: str, machine_id: MachineId) -> Call[bool]:
     path = f"{_machine(app, machine_id)}/start"
-    return Call(action="start", method="POST", path=path, app=app, target=machine_id, read=_nothing)
+    return Call(action="start", method="POST", path=path, app=app, target=machine_id, read=shape.resumes_of)
 
 
 def stop(app: str, machine_id: MachineId, *, signal: str, timeout: timedelta) -> Call[None]:
@@ -227,7 +227,7 @@ def suspend(app: str, machine_id: MachineId) -> Call[None]:
 def wait(
     app: str, machine_id: MachineId, *, version: str, states: Sequence[MachineState], seconds: int
 ) -> Call[MachineState | None]:
-    """Reads the state reached, None if the answer leaves it out."""
+    """Reads the state reached, None if the answer leaves it out. `version` "" is whatever it is at."""
     return Call(
         action="wait",
         method="GET",
@@ -239,8 +239,7 @@ def wait(
         params=[
             *(("state", state.value) for state in states),
             ("timeout", str(seconds)),
-            ("version", version),
-            ("instance_id", version),
+            *((name, version) for name in ("version", "instance_id") if version),
         ],
         hold=timedelta(seconds=seconds),
     )

@@ -119,8 +119,8 @@ class FlyClient:
     async def update(self, app: str, machine_id: MachineId, *, image: str, guest: Guest) -> Machine:
         return await changing.update(self._wire, self._clock, app, machine_id, image=image, guest=guest)
 
-    async def start(self, app: str, machine_id: MachineId) -> None:
-        await starting.start(self._wire, self._clock, app, machine_id)
+    async def start(self, app: str, machine_id: MachineId) -> bool:
+        return await starting.start(self._wire, self._clock, app, machine_id)
 
     async def stop(self, app: str, machine_id: MachineId, *, signal: str, timeout: timedelta) -> None:
         """Success also if it is `stopped` or `stopping` already. Stopping a suspended one gives up its snapshot."""

@@ -79,6 +79,15 @@ def reached_of(payload: object) -> MachineState | None:
     return state_of(state) if state else None
 
 
+def resumes_of(payload: object) -> bool:
+    """Whether what a start was told says that a suspended Machine stays where it is."""
+    return (
+        isinstance(payload, dict)
+        and payload.get("previous_state") == MachineState.SUSPENDED
+        and not payload.get("migrated")
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class AppSeen:
     """An app as Fly describes it. `organisation` is a slug; each is "" if Fly does not say."""

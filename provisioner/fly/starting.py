@@ -28,8 +28,9 @@ _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 1.0
 
 
-async def start(wire: Wire, clock: Clock, app: str, machine_id: MachineId) -> None:
-    """Return when Fly has taken the start, or says that the Machine is up or coming up already.
+async def start(wire: Wire, clock: Clock, app: str, machine_id: MachineId) -> bool:
+    """Return when Fly has taken the start, or says that the Machine is up or coming up already. The value is that of
+    `provisioner.ports.Cloud.start`.
 
     A passing state, or a lease of somebody else, is asked again for up to 10 s. After that, and for any other
     state, raises WrongState that names it, or LeaseHeld.
@@ -37,11 +38,10 @@ async def start(wire: Wire, clock: Clock, app: str, machine_id: MachineId) -> No
     until, pause = clock.monotonic() + _WITHIN, _FIRST_PAUSE
     while True:
         try:
-            await wire.send(calls.start(app, machine_id))
-            return
+            return await wire.send(calls.start(app, machine_id))
         except WrongState as error:
             if error.current in UP:
-                return
+                return False
             if error.current not in PASSING or clock.monotonic() + pause > until:
                 raise
         except LeaseHeld:  # by Fly Proxy or a deploy: short as a rule, and often given back before it expires

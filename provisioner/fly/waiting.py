@@ -45,7 +45,7 @@ async def wait(
     deadline = clock.monotonic() + min(max(timeout.total_seconds(), _SHORTEST), _LONGEST)
     version, renewed, failures = machine.version, False, 0
     try:
-        if not version:
+        if not version and MachineState.STOPPED in states:  # Fly asks for it then
             version = (await newborns.send(wire, calls.get_machine(app, machine.id))).version
         while True:
             seconds = max(_SHORTEST, min(math.ceil(deadline - clock.monotonic()), _LONGEST))

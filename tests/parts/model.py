@@ -116,8 +116,10 @@ class ModelFly:
     async def machines_of(self, app: str, metadata: Mapping[str, str]) -> Sequence[Machine]:
         return [m for of, m in self.machines.values() if of == app and metadata.items() <= m.metadata.items()]
 
-    async def start(self, app: str, machine_id: MachineId) -> None:
+    async def start(self, app: str, machine_id: MachineId) -> bool:
+        resumes = machine_id in self.machines and self.machines[machine_id][1].state is _S.SUSPENDED
         self._change("start", machine_id, _S.STARTING, unless=(_S.STARTED, _S.STARTING))
+        return resumes
 
     async def stop(self, app: str, machine_id: MachineId, *, signal: str, timeout: timedelta) -> None:
         self._change("stop", machine_id, _S.STOPPING, unless=(_S.STOPPED, _S.STOPPING))

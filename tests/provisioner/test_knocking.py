@@ -95,49 +95,42 @@ async def test_what_is_up_is_knocked_at_at_once_and_then_thinner_until_the_app_a
 
 
 async def test_what_fly_does_not_call_up_yet_is_knocked_at_seldom() -> None:
-    street = Street([Health.SILENT, Health.SILENT, Health.READY])
+    street = Street([])
     knocking = await street.begin()
-    await street.clock.advance(seconds=0.8)
-    assert await knocking
-    assert street.knocks == [0.25, 0.5, 0.75]
+    await street.clock.advance(seconds=2)
+    assert not await knocking  # it is time to look again
+    assert street.knocks == [0.5, 1.0]
 
 
 async def test_a_knock_that_was_lost_is_not_waited_for_once_fly_says_that_it_is_up() -> None:
     """A packet to a suspended Machine is dropped: its sender would wait for a second after the resume."""
     street = Street([None, Health.READY])
     knocking = await street.begin()
-    await street.clock.advance(seconds=0.3)
-    assert street.knocks == [0.25]
+    await street.clock.advance(seconds=0.6)
+    assert street.knocks == [0.5]
     street.up.set()
     assert await knocking
-    assert street.knocks == [0.25, 0.3]
+    assert street.knocks == [0.5, 0.6]
 
 
 async def test_what_comes_up_is_knocked_at_closely_from_then_on() -> None:
-    street = Street([Health.SILENT, Health.SILENT, Health.STARTING, Health.READY])
+    street = Street([Health.SILENT, Health.STARTING, Health.READY])
     knocking = await street.begin()
     await street.clock.advance(seconds=0.6)
-    assert street.knocks == [0.25, 0.5]
+    assert street.knocks == [0.5]
     street.up.set()
     await turns()
     await street.clock.advance(seconds=0.05)
     assert await knocking
-    assert street.knocks[2:] == [0.6, 0.61]
+    assert street.knocks[1:] == [0.6, 0.61]
 
 
-async def test_a_fly_that_will_not_say_changes_nothing() -> None:
-    street = Street([Health.SILENT, Health.READY], deaf=True)
+async def test_where_fly_will_not_say_one_knocks_as_if_it_had() -> None:
+    street = Street([Health.SILENT, Health.SILENT, Health.READY], deaf=True)
     knocking = await street.begin()
-    await street.clock.advance(seconds=0.5)
+    await street.clock.advance(seconds=0.1)
     assert await knocking
-
-
-async def test_after_a_while_it_is_time_to_look_again() -> None:
-    street = Street([])
-    knocking = await street.begin()
-    await street.clock.advance(seconds=1.2)
-    assert not await knocking
-    assert street.knocks[-1] == 1.0
+    assert street.knocks == [0.0, 0.01, 0.025]
 
 
 @pytest.mark.parametrize(("takes", "heard"), [(0.5, Health.SILENT), (0.54, Health.SILENT), (0.6, None)])
