@@ -9,7 +9,7 @@ import structlog
 from cachetools import LRUCache
 
 from provisioner.clock import Clock
-from provisioner.instance import Instance, State, UserId
+from provisioner.instance import ASLEEP, Instance, State, UserId
 from provisioner.ports import Change, Store
 
 log = structlog.get_logger(__name__)
@@ -32,6 +32,7 @@ class Directory:
         self._clock = clock
         self._known: dict[UserId, tuple[Instance, float]] = {}  # until when; a plain dict: every request asks it
         self._last: LRUCache[UserId, Instance] = LRUCache(SIZE)
+        self._asleep: dict[UserId, State] = {}  # what was announced; a guess, to be found out by whoever wakes
         self._drops = 0
         self._told: list[Callable[[Change | None], None]] = []
 
@@ -48,6 +49,10 @@ class Directory:
             del self._known[user_id]
             return None
         return known[0]
+
+    def asleep(self, user_id: UserId) -> State | None:
+        """How it was put to sleep, if that was heard, and nothing else of it since. No I/O."""
+        return self._asleep.get(user_id)
 
     async def find(self, user_id: UserId) -> Instance | None:
         """Their Instance in whatever state, from memory or from the store."""
@@ -100,6 +105,7 @@ class Directory:
                             self._drop_all()
                         else:
                             self.drop(change.user_id)
+                            self._note_sleep(change)
                         for told in self._told:
                             told(change)
             except Exception:
@@ -107,6 +113,14 @@ class Directory:
             self._drop_all()
             await self._clock.sleep(1)
 
+    def _note_sleep(self, change: Change) -> None:
+        self._asleep.pop(change.user_id, None)
+        if change.state in ASLEEP:
+            while len(self._asleep) >= SIZE:
+                del self._asleep[next(iter(self._asleep))]
+            self._asleep[change.user_id] = change.state
+
     def _drop_all(self) -> None:
         self._drops += 1
         self._known.clear()
+        self._asleep.clear()

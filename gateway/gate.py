@@ -19,7 +19,7 @@ from gateway.proxy.relay import Passage, Relay, fault_of
 from gateway.request import Kind, forwarded
 from gateway.session.identity import Identity
 from provisioner.clock import Clock
-from provisioner.instance import Endpoint, Instance, State, UserId
+from provisioner.instance import ASLEEP, Endpoint, Instance, State, UserId
 from provisioner.lifecycle import Lifecycle, Visitor
 from provisioner.parts import Parts
 from provisioner.progress import Progress
@@ -136,16 +136,20 @@ class Gate:
         self, visitor: Visitor, kind: Kind, began: float, *, doubt: bool, body_bytes: int
     ) -> tuple[Instance, bytes]:
         """The Instance, ready, and what the wake took that this request waited for, as a line for its answer."""
-        found = await self._directory.find(visitor.user_id)
-        if found is not None and not doubt and self._directory.ready(visitor.user_id) is found:
-            return found, b""
+        state = asleep = None if doubt else self._directory.asleep(visitor.user_id)
+        if asleep is None:
+            found = await self._directory.find(visitor.user_id)
+            if found is not None and not doubt and self._directory.ready(visitor.user_id) is found:
+                return found, b""
+            state = None if found is None else found.state
+            asleep = state if state in ASLEEP else None
         within = self._settings.hold_s
         if kind is Kind.NAVIGATION:
             # A person: a wake is worth waiting for on a blank page, the making of a Machine is not.
-            made = found is not None and found.state not in (State.PROVISIONING, State.FAILED)
+            made = state not in (None, State.PROVISIONING, State.FAILED)
             within = self._settings.hold_navigation_s if made else self._settings.hold_first_visit_s
         with self._places.take(visitor.user_id, body_bytes=body_bytes):
-            progress = self._lifecycle.begin(visitor, doubt=doubt, seen=found).progress
+            progress = self._lifecycle.begin(visitor, doubt=doubt, asleep=asleep).progress
             instance = await self._lifecycle.ensure_ready(visitor, deadline=began + within, doubt=doubt)
         self._directory.learn(instance)
         return instance, server_timing(progress)

@@ -15,7 +15,7 @@ from provisioner.arrival import Arrival, words_for
 from provisioner.claim import claim
 from provisioner.clock import before
 from provisioner.errors import BeingDeleted, Moved, ProvisionerError, WakeExpired
-from provisioner.instance import ASLEEP, Event, Instance, Isolation, State, UserId
+from provisioner.instance import Event, Instance, Isolation, State, UserId
 from provisioner.job import Job, Outcome
 from provisioner.operators import is_operator
 from provisioner.parts import Parts
@@ -76,12 +76,13 @@ class Lifecycle:
         actor: str = "visit",
         doubt: bool = False,
         force: bool = False,
-        seen: Instance | None = None,
+        asleep: State | None = None,
     ) -> Job:
         """The bring-up of this user's Instance, begun now or joined.
 
         `doubt` says that the Instance was recorded as ready but did not answer: look at the Machine itself.
-        `force` does not wait for the queue's next attempt. `seen`: the row as it was read a moment ago.
+        `force` does not wait for the queue's next attempt. `asleep`: how it slept a moment ago, where that is known:
+        then its row need not be read first.
         """
         before = self._jobs.get(visitor.user_id)
         if before is not None and not before.outcome.done():
@@ -89,7 +90,7 @@ class Lifecycle:
         job = self._jobs[visitor.user_id] = Job(Progress("provision", PROVISION, self._parts.clock))
         began = self._parts.clock.monotonic()
         job.outcome.add_done_callback(lambda _: self._count(visitor, job, self._parts.clock.monotonic() - began))
-        work = self._run(visitor, job, actor, after=before, doubt=doubt, force=force, seen=seen)
+        work = self._run(visitor, job, actor, after=before, doubt=doubt, force=force, asleep=asleep)
         self._work.begin(work, name=f"bring-up:{visitor.user_id}")
         return job
 
@@ -201,14 +202,14 @@ class Lifecycle:
         after: Job | None,
         doubt: bool,
         force: bool,
-        seen: Instance | None,
+        asleep: State | None,
     ) -> None:
         """Settle `job`, whatever happens: its outcome is all that anybody looks at."""
         who = str(visitor.user_id)
         try:
             if after is not None:
                 await after.over.wait()
-            job.succeed(await self._bring(visitor, job, actor, doubt=doubt, force=force, seen=seen))
+            job.succeed(await self._bring(visitor, job, actor, doubt=doubt, force=force, asleep=asleep))
         except asyncio.CancelledError:
             job.outcome.cancel()
             raise
@@ -241,40 +242,48 @@ class Lifecycle:
             await job.over.wait()
 
     async def _bring(
-        self, visitor: Visitor, job: Job, actor: str, *, doubt: bool, force: bool, seen: Instance | None
+        self, visitor: Visitor, job: Job, actor: str, *, doubt: bool, force: bool, asleep: State | None
     ) -> Instance:
         parts, user_id = self._parts, visitor.user_id
         await self._end_sleeper(user_id)
-        # One that was asleep a moment ago need not be read again: its first step tells whether it still is.
-        if seen is None or seen.state not in ASLEEP:
-            seen = await parts.store.find(user_id)
-        instance = seen or await self._create(visitor, actor)
+        if asleep is not None:  # whether it still is, its first step finds out
+            arrived = await self._set_out(user_id, asleep, job, actor, doubt=doubt, force=force)
+            if arrived is not None:
+                return arrived
+        instance = await parts.store.find(user_id) or await self._create(visitor, actor)
         while True:
             if instance.state is State.DRAINING:
                 # No lease: the sweeper holds it, and this one step is how a hit tells it to let go.
-                with_hit = await self._hit(instance, actor)
-                if with_hit is not None:
-                    return with_hit
+                arrived = await self._hit(instance, actor)
             elif instance.state is State.ACTIVE and not doubt:
-                return instance
+                arrived = instance
             elif instance.state is State.DELETING:
                 raise BeingDeleted(f"{user_id} is being deleted")
             else:
-                async with parts.setting_out(instance, actor=actor) as (lease, woken):
-                    if lease is not None:
-                        arrival = Arrival(parts, lease, job.progress, actor=actor)
-                        if woken is None:
-                            arrived = await arrival.arrive(doubt=doubt, force=force)
-                        else:
-                            arrived = await arrival.wake(woken, memory=instance.state is State.SUSPENDED)
-                        job.succeed(arrived)
-                        await arrival.write_down()
-                        return arrived
+                arrived = await self._set_out(user_id, instance.state, job, actor, doubt=doubt, force=force)
+            if arrived is not None:
+                return arrived
             await parts.clock.sleep(LOOK_AGAIN_S)
             found = await parts.store.find(user_id)
             if found is None:
                 raise BeingDeleted(f"{user_id} was deleted")
             instance = found
+
+    async def _set_out(
+        self, user_id: UserId, state: State, job: Job, actor: str, *, doubt: bool, force: bool
+    ) -> Instance | None:
+        """Bring it up from `state`, or from wherever it is by then; None if another replica has its lease."""
+        async with self._parts.setting_out(user_id, state, actor=actor) as (lease, woken):
+            if lease is None:
+                return None
+            arrival = Arrival(self._parts, lease, job.progress, actor=actor)
+            if woken is None:
+                arrived = await arrival.arrive(doubt=doubt, force=force)
+            else:
+                arrived = await arrival.wake(woken, memory=state is State.SUSPENDED)
+            job.succeed(arrived)
+            await arrival.write_down()
+            return arrived
 
     async def _create(self, visitor: Visitor, actor: str) -> Instance:
         """The row, with every name that anything of it will have at Fly, before Fly is asked for anything; or the row

@@ -9,7 +9,7 @@ from typing import Protocol
 from provisioner.clock import Clock
 from provisioner.guard_keys import GuardKeys
 from provisioner.images import Images, RolloutStore
-from provisioner.instance import ASLEEP, Endpoint, Instance, Isolation, UserId
+from provisioner.instance import ASLEEP, Endpoint, Instance, Isolation, State, UserId
 from provisioner.leases import keep
 from provisioner.naming import VOLUME_PATH
 from provisioner.offer import shipped_plans
@@ -136,17 +136,17 @@ class Parts:
 
     @asynccontextmanager
     async def setting_out(
-        self, instance: Instance, *, actor: str
+        self, user_id: UserId, state: State, *, actor: str
     ) -> AsyncIterator[tuple[Lease | None, Instance | None]]:
-        """As `working_on`, for bringing it up. If it sleeps, its step WAKE is taken with the lease: the row after it,
-        None if it did not sleep, or not like that any more.
+        """As `working_on`, for bringing it up from `state`. If that is a sleep, its step WAKE is taken with the lease:
+        the row after it, None if it did not sleep, or not like that any more.
         """
-        if instance.state not in ASLEEP:
-            async with self.working_on(instance.user_id) as lease:
+        if state not in ASLEEP:
+            async with self.working_on(user_id) as lease:
                 yield lease, None
             return
         ttl = self.settings.lease_ttl
-        lease, woken = await self.store.wake(instance.user_id, instance.state, owner=self.replica, ttl=ttl, actor=actor)
+        lease, woken = await self.store.wake(user_id, state, owner=self.replica, ttl=ttl, actor=actor)
         if lease is None:
             yield None, None
             return

@@ -104,7 +104,7 @@ async def test_one_that_was_seen_asleep_and_is_elsewhere_by_now_comes_up_all_the
             case None:
                 await other.lifecycle.destroy(ada.user_id, actor="test")
     starts = back.starts()
-    bring_up = back.lifecycle.begin(ada, seen=seen)
+    bring_up = back.lifecycle.begin(ada, asleep=seen.state)
     if by_now is None:
         with pytest.raises(BeingDeleted):
             await bring_up.outcome
