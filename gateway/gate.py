@@ -1,5 +1,6 @@
 """From a signed-in request to their Machine's answer: wake it if it sleeps, hold the request, try again where safe."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,7 +19,8 @@ from gateway.proxy.fields import Cookies
 from gateway.proxy.relay import Passage, Relay, fault_of
 from gateway.request import Kind, forwarded
 from gateway.session.identity import Identity
-from provisioner.clock import Clock
+from provisioner.clock import Clock, before
+from provisioner.errors import WakeExpired
 from provisioner.instance import ASLEEP, Endpoint, Instance, State, UserId
 from provisioner.lifecycle import Lifecycle, Visitor
 from provisioner.parts import Parts
@@ -135,7 +137,7 @@ class Gate:
     async def _hold(
         self, visitor: Visitor, kind: Kind, began: float, *, doubt: bool, body_bytes: int
     ) -> tuple[Instance, bytes]:
-        """The Instance, ready, and what the wake took that this request waited for, as a line for its answer."""
+        """The Instance, its App up, and what the wake took that this request waited for, as a line for its answer."""
         state = asleep = None if doubt else self._directory.asleep(visitor.user_id)
         if asleep is None:
             found = await self._directory.find(visitor.user_id)
@@ -149,10 +151,17 @@ class Gate:
             made = state not in (None, State.PROVISIONING, State.FAILED)
             within = self._settings.hold_navigation_s if made else self._settings.hold_first_visit_s
         with self._places.take(visitor.user_id, body_bytes=body_bytes):
-            progress = self._lifecycle.begin(visitor, doubt=doubt, asleep=asleep).progress
-            instance = await self._lifecycle.ensure_ready(visitor, deadline=began + within, doubt=doubt)
-        self._directory.learn(instance)
-        return instance, server_timing(progress)
+            job = self._lifecycle.begin(visitor, doubt=doubt, asleep=asleep)
+            job.outcome.add_done_callback(self._learn)
+            # Where its answer is in doubt, the answer that a wake under way had is no news.
+            awaited = job.outcome if doubt else job.answers
+            if not await before(self._clock, began + within, awaited):
+                raise WakeExpired(f"{visitor.user_id} is not ready yet")
+        return awaited.result(), server_timing(job.progress)
+
+    def _learn(self, outcome: asyncio.Future[Instance]) -> None:
+        if not outcome.cancelled() and outcome.exception() is None:
+            self._directory.learn(outcome.result())
 
     def passage(self, identity: Identity, instance: Instance, *, client: str, host: str, bearer: bool) -> Passage:
         """The way to their Machine for requests of one client to one host. To be made anew every PASSAGE_FRESH_S."""

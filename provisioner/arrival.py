@@ -19,12 +19,13 @@ from provisioner.errors import (
 )
 from provisioner.fit import fits
 from provisioner.instance import ASLEEP, Event, Instance, State
+from provisioner.job import Job
 from provisioner.operators import is_operator
 from provisioner.parts import Parts
 from provisioner.plan import overdue
 from provisioner.ports import Lease
 from provisioner.probe import Health
-from provisioner.progress import WAKE, Progress
+from provisioner.progress import WAKE
 from provisioner.putdown import quietly_stop
 from provisioner.refit import fit_of, try_refit
 from provisioner.switches import Switch
@@ -42,10 +43,11 @@ HELD_BACK: Final = "New machines are not being made right now; you keep your pla
 class Arrival:
     """One bring-up from its first look at the row to its last, for good or ill."""
 
-    def __init__(self, parts: Parts, lease: Lease, progress: Progress, *, actor: str) -> None:
+    def __init__(self, parts: Parts, lease: Lease, job: Job, *, actor: str) -> None:
         self._parts = parts
         self._lease = lease
-        self._progress = progress
+        self._job = job
+        self._progress = job.progress
         self._actor = actor
         self._arrived: Instance | None = None
 
@@ -91,7 +93,7 @@ class Arrival:
                 if not fits(instance, fit):
                     instance = await try_refit(self._parts, self._lease, instance, fit, actor=self._actor)
             fell_silent = before is State.ACTIVE
-            work = BringUp(self._parts, self._lease, self._progress, actor=self._actor, answered=fell_silent)
+            work = BringUp(self._parts, self._lease, self._job, actor=self._actor, answered=fell_silent)
             asleep = before in ASLEEP or before is State.SUSPENDING
             instance = await work.run(instance, asleep=asleep)
         except (CloudError, NotReady) as fault:

@@ -1,35 +1,39 @@
 """From a record to a ready Machine: carry out what `plan` decides until the App answers."""
 
 from datetime import timedelta
+from typing import Final
 
 import structlog
 
 from provisioner.claim import personalise
 from provisioner.errors import CloudError, CloudUnreachable, NoCapacity, NotReady, RateLimited
 from provisioner.instance import Event, Instance, State
+from provisioner.job import Job
 from provisioner.knocking import knock
 from provisioner.making import Making, known, machine_of, unasked, where_of
 from provisioner.parts import Parts
 from provisioner.plan import Act, plan
 from provisioner.ports import Lease, Machine, MachineState
 from provisioner.probe import Health
-from provisioner.progress import Progress
 from provisioner.putdown import stop_machine
 from provisioner.relief import ATTEMPTS, HOPELESS, Relief, pause, relief
 
+THEY_FIRST_S: Final = 0.01
+"""From a wake's answer to its last step: whoever waited for it has the machine first, and the database after."""
 log = structlog.get_logger(__name__)
 
 
 class BringUp:
     """One bring-up of one Instance, under its lease. Cancelling it leaves a record from which the next goes on."""
 
-    def __init__(self, parts: Parts, lease: Lease, progress: Progress, *, actor: str, answered: bool) -> None:
+    def __init__(self, parts: Parts, lease: Lease, job: Job, *, actor: str, answered: bool) -> None:
         """`answered`: it was ready before and fell silent; nobody put it to sleep that we know of."""
         self._may_nudge = answered
         self._parts = parts
         self._lease = lease
-        self._progress = progress
-        progress.attempts = ATTEMPTS
+        self._job = job
+        self._progress = job.progress
+        self._progress.attempts = ATTEMPTS
         self._actor = actor
         self._deadline = parts.clock.monotonic() + parts.settings.bring_up_within.total_seconds()
         self._silent_since: float | None = None
@@ -191,7 +195,7 @@ class BringUp:
                 self._progress.reach("app")
             return health is Health.READY
 
-        return await knock(self._parts, instance.app_name, machine, where, within=timedelta(seconds=1), heard=heard)
+        return await knock(self._parts, instance, machine, where, within=timedelta(seconds=1), heard=heard)
 
     async def _unhang(self, instance: Instance, machine: Machine) -> None:
         """Fly says it runs, its Guard says nothing: first aid. The volume is untouched by either form of it.
@@ -215,6 +219,10 @@ class BringUp:
         # The address changes when Fly migrates a Machine; it is read anew after each start (facts: private_ip).
         if (where, machine.region) != (instance.private_ip, instance.region):
             await self._parts.store.record(self._lease, private_ip=where, region=machine.region)
+        elif instance.state is State.WAKING:
+            # All of the row is true but its state, which nobody else may touch: whoever waits goes in first.
+            self._job.answer(instance)
+            await self._parts.clock.sleep(THEY_FIRST_S)
         return await self._parts.store.move(
             instance.user_id,
             instance.state,

@@ -81,7 +81,7 @@ async def _dead_because(parts: Parts, instance: Instance, progress: Progress) ->
             return await personalise(parts, instance, where)
         return health not in (Health.SILENT, None)  # theirs already: an answer was lost, or a replica died after it
 
-    if await knock(parts, instance.app_name, unasked(instance), where, within=parts.pool.claim_within, heard=heard):
+    if await knock(parts, instance, unasked(instance), where, within=parts.pool.claim_within, heard=heard):
         progress.reach("app")
         return None
     return f"no answer within {parts.pool.claim_within}"

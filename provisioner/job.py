@@ -19,19 +19,29 @@ class Outcome:
 class Job:
     """One bring-up under way on this replica, and what may be watched of it.
 
-    One that succeeds has its outcome a moment before it is `over`: nobody waits while it is written down and its lease
-    is given back.
+    A wake has its `answers` as soon as the App answers: whoever only wants that need not wait for the row to say so.
+    One that succeeds has its outcome, ACTIVE, a moment before it is `over`: nobody waits while it is written down and
+    its lease is given back.
     """
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.over = asyncio.Event()
-        self.outcome: asyncio.Future[Instance] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.answers: asyncio.Future[Instance] = loop.create_future()
+        self.outcome: asyncio.Future[Instance] = loop.create_future()
         # Nobody may be left waiting when it fails; that alone is no reason for a warning of the event loop.
-        self.outcome.add_done_callback(lambda done: done.cancelled() or done.exception())
+        for future in (self.answers, self.outcome):
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def answer(self, instance: Instance) -> None:
+        """Whoever wants to go in goes on with `instance`."""
+        if not self.answers.done():
+            self.answers.set_result(instance)
 
     def succeed(self, instance: Instance) -> None:
         """Whoever waits goes on with `instance`. Only the first outcome counts."""
+        self.answer(instance)
         if not self.outcome.done():
             self.progress.finish()
             self.outcome.set_result(instance)
@@ -40,3 +50,10 @@ class Job:
         """Whoever waits gets `fault`, and a watching user reads `words`."""
         self.progress.fail(words)
         self.outcome.set_exception(fault)
+        if not self.answers.done():
+            self.answers.set_exception(fault)
+
+    def cancel(self) -> None:
+        """This replica stops; another goes on from the record."""
+        self.answers.cancel()
+        self.outcome.cancel()

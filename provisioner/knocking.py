@@ -8,6 +8,7 @@ from typing import Final
 
 from provisioner.clock import before
 from provisioner.errors import CloudError
+from provisioner.instance import Instance, Isolation
 from provisioner.parts import Parts
 from provisioner.ports import Machine, MachineState
 from provisioner.probe import Health
@@ -24,7 +25,7 @@ UP: Final = (MachineState.STARTED, MachineState.FAILED)
 
 async def knock(
     parts: Parts,
-    app: str,
+    instance: Instance,
     machine: Machine,
     where: str,
     *,
@@ -38,14 +39,16 @@ async def knock(
     Fly is asked beside it whether the Machine is up. Until it says so there is a knock every 500 ms, in case its word
     comes late: one at a Machine that sleeps costs us as much as a call to Fly, for nothing. From then on, or if Fly
     will not say, they come 10→100 ms apart. One that may be lost, as packets to a suspended Machine are, is not waited
-    for when Fly's word comes. Cancellable; raises what `heard` raises.
+    for when Fly's word comes. A Machine with an address of its own has one at its door from the beginning, in case it
+    finds it there; Fly Proxy, before an app's address, would hang up. Cancellable; raises what `heard` raises.
     """
     clock, endpoint = parts.clock, parts.endpoint(where)
     until, pause = clock.monotonic() + within.total_seconds(), FIRST_PAUSE_S
+    apart = 0.0 if instance.isolation is Isolation.MACHINE else ASLEEP_PAUSE_S
     async with Tasks() as tasks:
-        up = tasks.begin(_is_up(parts, app, machine), name=f"up:{machine.id}")
+        up = tasks.begin(_is_up(parts, instance.app_name, machine), name=f"up:{machine.id}")
         while clock.monotonic() < until:
-            awaited = not await before(clock, min(until, clock.monotonic() + ASLEEP_PAUSE_S), up)
+            awaited, apart = not await before(clock, min(until, clock.monotonic() + apart), up), ASLEEP_PAUSE_S
             knocked = clock.monotonic()
             asked = tasks.begin(parts.probe.health(endpoint, machine.id, timeout=ONE_KNOCK_S), name="knock")
             await asyncio.wait({asked, up} if awaited else {asked}, return_when=asyncio.FIRST_COMPLETED)

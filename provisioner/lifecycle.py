@@ -211,7 +211,7 @@ class Lifecycle:
                 await after.over.wait()
             job.succeed(await self._bring(visitor, job, actor, doubt=doubt, force=force, asleep=asleep))
         except asyncio.CancelledError:
-            job.outcome.cancel()
+            job.cancel()
             raise
         except Exception as fault:
             if job.outcome.done():  # it is served: only the note of how, or a lease that expires, was lost
@@ -276,7 +276,7 @@ class Lifecycle:
         async with self._parts.setting_out(user_id, state, actor=actor) as (lease, woken):
             if lease is None:
                 return None
-            arrival = Arrival(self._parts, lease, job.progress, actor=actor)
+            arrival = Arrival(self._parts, lease, job, actor=actor)
             if woken is None:
                 arrived = await arrival.arrive(doubt=doubt, force=force)
             else:

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
@@ -13,7 +14,9 @@ from provisioner.instance import UserId
 from provisioner.ports import Usual
 from provisioner.store import audit
 from provisioner.store.database import Tables, queries
+from provisioner.store.together import Together
 
+_Timed = tuple[UUID, str, str, float, datetime]
 _queries: Final = queries("journal")
 DROP_EVERY: Final = 50
 """Runs after which old times are dropped: to look for them costs more than to write a few."""
@@ -24,20 +27,21 @@ class Journal(Tables):
 
     def __init__(self, pool: Any, clock: Clock) -> None:
         super().__init__(pool, clock)
+        self._runs = Together(self._write_runs)
         self._journalled: Counter[str] = Counter()
 
     async def journal(self, instance_id: UUID, *, path: str, steps: Mapping[str, float]) -> None:
-        await _queries.add_step_times(
-            self._pool,
-            instance_id=instance_id,
-            path=path,
-            steps=list(steps),
-            took_s=list(steps.values()),
-            now=self._clock.now(),
-        )
+        at = self._clock.now()
+        await self._runs.add([(instance_id, path, step, took_s, at) for step, took_s in steps.items()])
         self._journalled[path] += 1
         if self._journalled[path] % DROP_EVERY == 1:
             await _queries.drop_step_times(self._pool, path=path)
+
+    async def _write_runs(self, runs: Sequence[Sequence[_Timed]]) -> None:
+        columns = list(zip(*chain.from_iterable(runs), strict=True))
+        if columns:
+            names = ("instance_ids", "paths", "steps", "took_s", "ats")
+            await _queries.add_step_times(self._pool, **dict(zip(names, columns, strict=True)))
 
     async def usual(self) -> Mapping[tuple[str, str], Usual]:
         rows = _queries.usual_step_times(self._pool)

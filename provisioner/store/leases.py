@@ -1,14 +1,17 @@
 """Leases in Postgres: who works on an Instance now."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
+from provisioner.clock import Clock
 from provisioner.errors import Moved
 from provisioner.instance import Event, Instance, State, UserId, step
 from provisioner.ports import Lease
 from provisioner.store.database import Tables, queries
 from provisioner.store.instances import instance_of
+from provisioner.store.together import Together
 
 _queries: Final = queries("leases")
 
@@ -19,6 +22,10 @@ class Leases(Tables):
     Times are the replica's own. A clock that runs ahead takes leases early, which wastes work and breaks nothing:
     every write is bound to the fence, and only the latest one counts.
     """
+
+    def __init__(self, pool: Any, clock: Clock) -> None:
+        super().__init__(pool, clock)
+        self._releases = Together(self._release)
 
     async def acquire(self, user_id: UserId, *, owner: str, ttl: timedelta) -> Lease | None:
         now = self._clock.now()
@@ -54,4 +61,12 @@ class Leases(Tables):
         return longer
 
     async def release(self, lease: Lease) -> None:
-        await _queries.release_lease(self._pool, user_id=lease.user_id, owner=lease.owner, fence=lease.fence)
+        await self._releases.add(lease)
+
+    async def _release(self, leases: Sequence[Lease]) -> None:
+        await _queries.release_leases(
+            self._pool,
+            user_ids=[lease.user_id for lease in leases],
+            owners=[lease.owner for lease in leases],
+            fences=[lease.fence for lease in leases],
+        )

@@ -1,8 +1,7 @@
--- name: add_step_times(instance_id, path, steps, took_s, now)!
--- How long each step of one run took.
+-- name: add_step_times(instance_ids, paths, steps, took_s, ats)!
+-- How long each step of some runs took.
 insert into gateway.step_times (instance_id, path, step, took_s, at)
-select :instance_id, :path, step, took, :now
-from unnest(:steps::text[], :took_s::float8[]) as timed (step, took);
+select * from unnest(:instance_ids::uuid[], :paths::text[], :steps::text[], :took_s::float8[], :ats::timestamptz[]);
 
 -- name: drop_step_times(path)!
 -- Of each path only the latest 2000 rows are kept: nobody asks for older ones.

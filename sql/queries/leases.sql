@@ -35,7 +35,8 @@ update gateway.instance_leases set until = :until
 where user_id = :user_id and owner = :owner and fence = :fence
 returning fence;
 
--- name: release_lease(user_id, owner, fence)!
--- Give it back. The row stays, and with it the fence.
-update gateway.instance_leases set owner = null
-where user_id = :user_id and owner = :owner and fence = :fence;
+-- name: release_leases(user_ids, owners, fences)!
+-- Give them back. The rows stay, and with them the fences.
+update gateway.instance_leases as l set owner = null
+from unnest(:user_ids::uuid[], :owners::text[], :fences::bigint[]) as held (user_id, owner, fence)
+where l.user_id = held.user_id and l.owner = held.owner and l.fence = held.fence;

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from provisioner.errors import CloudBroken
-from provisioner.instance import Endpoint, MachineId
+from provisioner.instance import Endpoint, Isolation, MachineId
 from provisioner.knocking import knock
 from provisioner.ports import Machine, MachineState
 from provisioner.probe import Health
@@ -39,6 +39,7 @@ class Street:
     clock: ManualClock = field(default_factory=ManualClock)
     up: asyncio.Event = field(default_factory=asyncio.Event)
     deaf: bool = False
+    isolation: Isolation = Isolation.APP
     takes: float = 0.0
     """Seconds until a knock has brought what it brings."""
     knocks: list[float] = field(default_factory=list)
@@ -65,7 +66,8 @@ class Street:
             clock=self.clock, probe=self, cloud=self, endpoint=lambda where: Endpoint(where, 8080)
         )
         within = timedelta(seconds=1)
-        return await knock(parts, "jarvis", MACHINE, "fdaa::3", within=within, heard=self.listen)
+        instance: Any = SimpleNamespace(app_name="jarvis", isolation=self.isolation)
+        return await knock(parts, instance, MACHINE, "fdaa::3", within=within, heard=self.listen)
 
     async def begin(self) -> "asyncio.Future[bool]":
         """Knocking, begun."""
@@ -100,6 +102,23 @@ async def test_what_fly_does_not_call_up_yet_is_knocked_at_seldom() -> None:
     await street.clock.advance(seconds=2)
     assert not await knocking  # it is time to look again
     assert street.knocks == [0.5, 1.0]
+
+
+async def test_a_machine_with_an_address_of_its_own_finds_a_knock_at_its_door() -> None:
+    """Not yet up, it lets the connection wait, and answers before Fly tells anybody that it is."""
+    street = Street([Health.READY], takes=0.3, isolation=Isolation.MACHINE)
+    knocking = await street.begin()
+    await street.clock.advance(seconds=0.4)
+    assert await knocking
+    assert street.knocks == [0.0]
+
+
+async def test_one_that_was_lost_at_the_door_is_followed_by_seldom_ones_too() -> None:
+    street = Street([], isolation=Isolation.MACHINE)
+    knocking = await street.begin()
+    await street.clock.advance(seconds=2)
+    assert not await knocking
+    assert street.knocks == [0.0, 0.5, 1.0]
 
 
 async def test_a_knock_that_was_lost_is_not_waited_for_once_fly_says_that_it_is_up() -> None:
