@@ -13,6 +13,7 @@ from gateway.places import Places, Room
 from localcloud.database import Database
 from provisioner.instance import Event, Instance, State, UserId
 from provisioner.lifecycle import Visitor
+from provisioner.ports import Change
 from provisioner.store.changes import Announcements
 from provisioner.store.database import connect
 from provisioner.store.postgres import PostgresStore
@@ -82,6 +83,52 @@ class TestDirectory:
                     await asyncio.sleep(0)
         finally:
             watching.cancel()
+
+    async def test_how_somebody_was_put_to_sleep_is_remembered_until_anything_else_is_heard(
+        self, store: PostgresStore
+    ) -> None:
+        """Whoever wakes them need not ask for the row."""
+        directory, ada = Directory(store, ManualClock()), somebody()
+        await an_active(store, ada)
+        watching = asyncio.create_task(directory.watch())
+
+        async def heard(state: State | None) -> None:
+            while directory.asleep(ada.user_id) is not state:  # noqa: ASYNC110  news comes from Postgres
+                await asyncio.sleep(0)
+
+        try:
+            async with asyncio.timeout(10):
+                async for word in store.changes():
+                    if word is None:
+                        break
+                assert directory.asleep(ada.user_id) is None
+                for state, event in (
+                    (State.ACTIVE, Event.DRAIN),
+                    (State.DRAINING, Event.SUSPEND),
+                    (State.SUSPENDING, Event.ASLEEP),
+                ):
+                    await store.move(ada.user_id, state, event, actor="other")
+                await heard(State.SUSPENDED)
+                assert directory.ready(ada.user_id) is None
+                await store.move(ada.user_id, State.SUSPENDED, Event.STOP, actor="other")
+                await heard(None)
+                await store.move(ada.user_id, State.STOPPING, Event.ASLEEP, actor="other")
+                await heard(State.STOPPED)
+                await store.move(ada.user_id, State.STOPPED, Event.WAKE, actor="other")
+                await heard(None)
+        finally:
+            watching.cancel()
+
+    async def test_after_a_lost_connection_nobody_is_known_to_sleep(self, store: PostgresStore) -> None:
+        """They may have been woken while nothing could be heard."""
+        directory = Directory(store, ManualClock())
+        directory._note_sleep(Change(ADA, State.SUSPENDED))
+        assert directory.asleep(ADA) is State.SUSPENDED
+        watching = asyncio.create_task(directory.watch())
+        async with asyncio.timeout(10):
+            while directory.asleep(ADA) is not None:  # noqa: ASYNC110  listening begins with "some may be missed"
+                await asyncio.sleep(0)
+        watching.cancel()
 
     async def test_what_was_read_before_a_notice_is_not_kept(self, store: PostgresStore) -> None:
         ada = somebody()

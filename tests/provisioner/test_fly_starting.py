@@ -66,3 +66,26 @@ async def test_of_a_machine_that_is_gone_says_so(fly, client):
     fly.on("POST", f"{ONE}/start", refusal(404, "machine not found"))
     with pytest.raises(NotThere):
         await client.start("jarvis", ID)
+
+
+@pytest.mark.parametrize(
+    ("answer", "resumes"),
+    [
+        ({"previous_state": "suspended"}, True),
+        ({"previous_state": "suspended", "migrated": False, "new_host": ""}, True),
+        ({"previous_state": "suspended", "migrated": True, "new_host": "4f2e"}, False),
+        ({"previous_state": "stopped"}, False),
+        ({"previous_state": "hibernated"}, False),
+        ({"ok": True}, False),
+        (["suspended"], False),
+    ],
+)
+async def test_says_whether_it_comes_up_where_it_slept(fly, client, answer, resumes):
+    """Then nothing of what is recorded has changed, and nobody need look."""
+    fly.on("POST", f"{ONE}/start", Says(body=answer))
+    assert await client.start("jarvis", ID) is resumes
+
+
+async def test_one_that_is_up_already_may_be_anywhere(fly, client):
+    fly.on("POST", f"{ONE}/start", not_startable("started"))
+    assert await client.start("jarvis", ID) is False

@@ -50,6 +50,13 @@ async def test_names_the_states_the_version_and_the_time(fly, client):
     ]
 
 
+async def test_a_start_is_waited_for_without_the_version_if_that_is_not_known(fly, client):
+    """Fly wants it for `stopped` only; to ask for it first would cost every wake a call."""
+    fly.on("GET", f"{ONE}/wait", Says(body={"ok": True, "state": "started"}))
+    assert await wait(client, STARTED, instance_id="") is STARTED
+    assert [call.params for call in fly.asked] == [[("state", "started"), ("timeout", "10")]]
+
+
 @pytest.mark.parametrize(("seconds", "sent"), [(0, "1"), (0.2, "1"), (1.5, "2"), (60, "60"), (3600, "60")])
 async def test_stays_within_what_fly_takes(fly, client, seconds, sent):
     fly.on("GET", f"{ONE}/wait", Says(body={"ok": True, "state": "started"}))
@@ -101,8 +108,8 @@ async def test_follows_a_replacement_once(fly, client):
 
 async def test_learns_the_version_first_if_it_does_not_know_it(fly, client):
     fly.on("GET", ONE, Says(body=machine(instance_id="01NEW")))
-    fly.on("GET", f"{ONE}/wait", Says(body={"ok": True, "state": "started"}))
-    await wait(client, STARTED, instance_id="")
+    fly.on("GET", f"{ONE}/wait", Says(body={"ok": True, "state": "stopped"}))
+    await wait(client, STOPPED, instance_id="")
     assert dict(fly.asked[-1].params)["version"] == "01NEW"
 
 

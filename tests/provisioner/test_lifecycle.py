@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 
@@ -111,6 +112,58 @@ async def test_one_that_was_seen_asleep_and_is_elsewhere_by_now_comes_up_all_the
         return
     assert (await bring_up.outcome).state is State.ACTIVE
     assert back.starts() == starts + (by_now is State.STOPPED)
+
+
+async def test_a_resume_is_a_start_and_a_wait_and_no_look(back: Back) -> None:
+    """The Guard that answers where it did before, and names its Machine, is all that there is to know."""
+    ada = somebody()
+    await back.ready(ada)
+    await back.lifecycle.suspend(ada.user_id, actor="test")
+    before = dict(back.fly.calls.counts)
+    await back.ready(ada)
+    asked = {action: n - before.get(action, 0) for action, n in back.fly.calls.counts.items()}
+    assert asked.pop("wait_machine") <= 1  # given up when the Guard answers first
+    assert {action: n for action, n in asked.items() if n} == {"start_machine": 1}
+
+
+async def test_one_that_moved_to_another_host_while_it_slept_is_found_there(back: Back) -> None:
+    ada = somebody()
+    before = await back.ready(ada)
+    await back.lifecycle.suspend(ada.user_id, actor="test")
+    async with FlyCaller(back.fly.url, TOKEN) as fly:
+        assert (await fly("POST", f"/_local/machines/{before.machine_id}/migrate"))[0] == 200
+    after = await back.ready(ada)
+    assert (after.state, after.machine_id) == (State.ACTIVE, before.machine_id)
+    assert after.private_ip != before.private_ip
+
+
+async def test_who_wants_to_go_in_does_not_wait_for_the_row_to_say_so(back: Back, database: Database) -> None:
+    """It answers; that is written down while they are there already."""
+    ada = somebody()
+    await back.ready(ada)
+    await back.lifecycle.suspend(ada.user_id, actor="test")
+    back.fly.latencies.resume = 0.3
+    admin = await asyncpg.connect(database.admin_dsn)
+    async with asyncio.timeout(20):
+        bring_up = back.lifecycle.begin(ada)
+        await back.asked("start_machine")  # its first step is taken; now the last one is kept from being taken
+        async with admin.transaction():
+            await admin.execute("select from user_instances where user_id = $1 for update", ada.user_id)
+            inside = await bring_up.answers
+            assert (inside.state, inside.private_ip is None) == (State.WAKING, False)
+            assert not bring_up.outcome.done()
+        assert (await bring_up.outcome).state is State.ACTIVE
+        await bring_up.over.wait()
+    await admin.close()
+
+
+async def test_a_first_visit_does_wait_for_the_row(back: Back) -> None:
+    """Its address is recorded with it; until then nobody else would find the way."""
+    ada = somebody()
+    bring_up = back.lifecycle.begin(ada)
+    assert (await bring_up.answers).state is State.ACTIVE
+    assert bring_up.outcome.done()
+    await bring_up.over.wait()
 
 
 async def test_a_machine_that_slept_behind_our_back_is_woken_on_doubt(back: Back) -> None:
