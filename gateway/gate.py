@@ -155,9 +155,10 @@ class Gate:
             job.outcome.add_done_callback(self._learn)
             # Where its answer is in doubt, the answer that a wake under way had is no news.
             awaited = job.outcome if doubt else job.answers
+            waits = not awaited.done()
             if not await before(self._clock, began + within, awaited):
                 raise WakeExpired(f"{visitor.user_id} is not ready yet")
-        return awaited.result(), server_timing(job.progress)
+        return awaited.result(), server_timing(job.progress) if waits else b""
 
     def _learn(self, outcome: asyncio.Future[Instance]) -> None:
         if not outcome.cancelled() and outcome.exception() is None:
