@@ -236,9 +236,9 @@ class Lifecycle:
         self._told(Outcome(path, took, None if failed is None else type(failed).__name__))
 
     async def _closed(self, user_id: UserId) -> None:
-        """Return when a bring-up that has its outcome has given back its lease too."""
+        """Return when a bring-up whose user is in already has given back its lease too."""
         job = self._jobs.get(user_id)
-        if job is not None and job.outcome.done():
+        if job is not None and job.answers.done():
             await job.over.wait()
 
     async def _bring(

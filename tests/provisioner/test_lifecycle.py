@@ -152,8 +152,9 @@ async def test_who_wants_to_go_in_does_not_wait_for_the_row_to_say_so(back: Back
             inside = await bring_up.answers
             assert (inside.state, inside.private_ip is None) == (State.WAKING, False)
             assert not bring_up.outcome.done()
+            going = asyncio.create_task(back.lifecycle.suspend(ada.user_id, actor="test"))
         assert (await bring_up.outcome).state is State.ACTIVE
-        await bring_up.over.wait()
+        assert (await going).state is State.SUSPENDED  # who is in may be put to sleep, once all of it is written
     await admin.close()
 
 
