@@ -18,6 +18,8 @@ WITHIN_S: Final = 60.0
 CLAIMS: Final = 40
 WAKES: Final = 60
 CROWD: Final = 100
+SETTLE_S: Final = 2.0
+"""After a hundred suspends: what is left to do of them is not the wakes' work."""
 _SEED: Final = 1
 
 
@@ -85,6 +87,7 @@ async def crowd(stage: Stage, *, number: int = CROWD) -> Times:
             await people.visit(cookie)
         stage.fly.limits.rates, stage.fly.latencies.start = DOCUMENTED, BOOT_S
         await _all_asleep(stage)
+        await asyncio.sleep(SETTLE_S)
         stage.fly.calls.reset()
         took = await asyncio.gather(*(people.visit(cookie) for cookie in cookies))
         resumed = sorted(await _resumed(stage))
