@@ -32,7 +32,8 @@ class Directory:
         self._clock = clock
         self._known: dict[UserId, tuple[Instance, float]] = {}  # until when; a plain dict: every request asks it
         self._last: LRUCache[UserId, Instance] = LRUCache(SIZE)
-        self._asleep: dict[UserId, State] = {}  # what was announced; a guess, to be found out by whoever wakes
+        # As it was announced: a guess, to be found out by whoever wakes them.
+        self._asleep: LRUCache[UserId, State] = LRUCache(SIZE)
         self._drops = 0
         self._told: list[Callable[[Change | None], None]] = []
 
@@ -116,8 +117,6 @@ class Directory:
     def _note_sleep(self, change: Change) -> None:
         self._asleep.pop(change.user_id, None)
         if change.state in ASLEEP:
-            while len(self._asleep) >= SIZE:
-                del self._asleep[next(iter(self._asleep))]
             self._asleep[change.user_id] = change.state
 
     def _drop_all(self) -> None:

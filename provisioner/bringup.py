@@ -151,7 +151,7 @@ class BringUp:
 
     async def _resume(self, instance: Instance) -> Instance | None:
         """Start it before we look: most are just asleep, and answer where they did before, as an address changes
-        only in a boot (facts: private_ip). Those are ACTIVE without a look; None for all others.
+        only in a boot. Those are ACTIVE without a look; None for all others.
         """
         resumes = await self._start(instance)
         if not resumes or instance.host_down_since is not None:
@@ -216,7 +216,7 @@ class BringUp:
 
     async def _ready(self, instance: Instance, machine: Machine, where: str) -> Instance:
         self._progress.reach("open")
-        # The address changes when Fly migrates a Machine; it is read anew after each start (facts: private_ip).
+        # The address changes when Fly migrates a Machine: whoever looked at it may have found another one.
         if (where, machine.region) != (instance.private_ip, instance.region):
             await self._parts.store.record(self._lease, private_ip=where, region=machine.region)
         elif instance.state is State.WAKING:

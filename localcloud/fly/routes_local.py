@@ -105,8 +105,10 @@ async def list_local_machines(request: web.Request) -> web.Response:
 
 
 async def crash(request: web.Request) -> web.Response:
-    """kill -9 for all its processes. Of a suspended Machine, this loses the snapshot."""
-    _process(request).kill()
+    """kill -9 for all its processes, answered when it is dead. Of a suspended Machine, this loses the snapshot."""
+    process = _process(request)
+    process.kill()
+    await process.ended()
     return web.Response(status=204)
 
 

@@ -102,9 +102,7 @@ async def test_a_crashed_machine_is_started_again_by_the_next_visit(
     status, told = await operator.fly("POST", f"/_local/machines/{machine['id']}/crash")
     assert status == 204, told
     async with asyncio.timeout(25):
-        first = await ada.http.get("/env", headers=FETCH)
-        assert first.status_code in (200, 502), first.text
-        await get(ada)  # it may have died with the first request in its hands, which is not sent twice
+        await get(ada)
 
 
 async def test_a_frozen_machine_is_brought_back_within_the_request(
