@@ -14,7 +14,6 @@ log = structlog.get_logger(__name__)
 _RETRY_S: Final = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 _SILENCE_S: Final = 20.0
 """After so long without a word the connection is asked if it still lives: a cut cable makes no noise."""
-_LOST: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class _Ear:
@@ -63,16 +62,19 @@ class Announcements:
                 await asyncio.wait({keeper})
 
     async def _keep(self) -> None:
-        """Listen until cancelled, over as many connections as it takes."""
+        """Listen until cancelled, over as many connections as it takes.
+
+        Whatever goes wrong, it goes on: if it ended, all that anybody here remembers would lie from then on.
+        """
         while True:
             try:
                 connection = await asyncpg.connect(self._dsn, timeout=10, command_timeout=10)
-            except _LOST as lost:
+            except Exception as lost:
                 log.warning("listen_failed", error=type(lost).__name__)
             else:
                 try:
                     await self._listen(connection)
-                except _LOST as lost:
+                except Exception as lost:
                     log.warning("listen_lost", error=type(lost).__name__)
                 finally:
                     # Not close(): that would talk once more over a connection that may be dead, and could be cancelled.

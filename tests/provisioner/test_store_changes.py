@@ -101,6 +101,23 @@ async def test_what_nobody_listens_to_any_more_is_not_listened_to(database, cloc
         assert await anext(one) == "high"
 
 
+async def test_a_fault_of_our_own_is_survived_too(database, clock, admin, monkeypatch):
+    """Who stopped listening for good would serve from a memory that nobody corrects."""
+    announced, listens = Announcements(database.dsn, clock), Announcements._listen
+
+    async def breaks_once(self, connection):
+        monkeypatch.setattr(Announcements, "_listen", listens)
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(Announcements, "_listen", breaks_once)
+    async with aclosing(announced.hear("tides")) as one, asyncio.timeout(10):
+        with capture_logs() as logs:
+            assert await anext(one) is None
+        assert [(each["event"], each["error"]) for each in logs] == [("listen_lost", "KeyError")]
+        await admin.execute("select pg_notify('tides', 'high')")
+        assert await anext(one) == "high"
+
+
 async def test_who_comes_back_after_the_last_has_left_is_heard_again(database, clock, admin):
     announced = Announcements(database.dsn, clock)
     for _ in range(2):
